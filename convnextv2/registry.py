@@ -1,0 +1,21 @@
+"""The registries of scope ``convnextv2``.
+
+``type='convnextv2.X'`` builds from any mmengine, mmdet or mmseg config with nothing imported
+beforehand: the scope's registries import the folders named in ``locations`` when first asked.
+"""
+
+from mmengine import registry
+
+_CORE = ["convnextv2.backbone", "convnextv2.pretrain"]
+
+
+def _child(parent: registry.Registry) -> registry.Registry:
+    return registry.Registry(parent.name, parent=parent, scope="convnextv2", locations=_CORE)
+
+
+MODELS = _child(registry.MODELS)
+DATASETS = _child(registry.DATASETS)
+DATA_SAMPLERS = _child(registry.DATA_SAMPLERS)
+TRANSFORMS = _child(registry.TRANSFORMS)
+HOOKS = _child(registry.HOOKS)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(registry.OPTIM_WRAPPER_CONSTRUCTORS)
