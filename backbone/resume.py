@@ -1,0 +1,108 @@
+"""What makes a run that was killed and resumed end with the very weights of one that was not.
+
+A random draw must depend on its place in the run alone, not on what was drawn before, by which
+worker or in how many processes. So a sampler hands out indices that carry a seed; the first
+transform of a pipeline (or the dataset itself) seeds from it; and a hook seeds the network's own
+draws (drop path, dropout, sampled proposals) anew before each iteration. This serves all three
+tasks and therefore lives in the lowest folder.
+
+    train_dataloader = dict(sampler=dict(type='convnextv2.SeededSampler', shuffle=True), ...)
+    train_pipeline = [dict(type='convnextv2.SeedTransforms'), ...]
+    custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
+"""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from convnextv2.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
+
+
+class SeededIndex(int):
+    """An index into a dataset that also carries the seed of this one draw.
+
+    Being an int, it passes through any dataset; mmengine's datasets hand it on to their
+    transforms as ``results['sample_idx']``.
+    """
+
+    seed: int
+
+    def __new__(cls, index: int, *entropy: int) -> "SeededIndex":
+        self = super().__new__(cls, index)
+        self.seed = mix(*entropy)
+        return self
+
+    def __reduce__(self):
+        # Worker processes receive indices pickled.
+        return _restore_index, (int(self), self.seed)
+
+
+def _restore_index(index: int, seed: int) -> SeededIndex:
+    restored = SeededIndex(index)
+    restored.seed = seed
+    return restored
+
+
+def mix(*entropy: int) -> int:
+    """One well-spread seed below 2**32 from several integers."""
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python's, numpy's and torch's global generators."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@DATA_SAMPLERS.register_module()
+class SeededSampler(DefaultSampler):
+    """`DefaultSampler` whose indices carry a seed made of run seed, epoch and index."""
+
+    def __iter__(self) -> Iterator[SeededIndex]:
+        for index in super().__iter__():
+            yield SeededIndex(index, self.seed, self.epoch, index)
+
+
+@DATA_SAMPLERS.register_module()
+class SeededInfiniteSampler(InfiniteSampler):
+    """`InfiniteSampler` whose indices carry a seed made of run seed and position."""
+
+    def _infinite_indices(self) -> Iterator[SeededIndex]:
+        for position, index in enumerate(super()._infinite_indices()):
+            yield SeededIndex(index, self.seed, position)
+
+
+@TRANSFORMS.register_module()
+class SeedTransforms:
+    """First in a training pipeline: seed the transforms after it from the sampler's seed.
+
+    Raises:
+        TypeError: The sampler is not one of this module.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        index = results["sample_idx"]
+        if not isinstance(index, SeededIndex):
+            raise TypeError(
+                "SeedTransforms needs a sampler of type convnextv2.SeededSampler or "
+                "convnextv2.SeededInfiniteSampler"
+            )
+        seed_all(index.seed)
+        return results
+
+
+@HOOKS.register_module()
+class SeedEveryIterHook(Hook):
+    """Seed the network's draws before each iteration from run seed, iteration and rank."""
+
+    priority = "VERY_HIGH"
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        seed_all(mix(runner.seed, runner.iter, get_rank()))
