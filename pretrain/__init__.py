@@ -1,0 +1,27 @@
+"""FCMAE pre-training: masking, encoders, decoder, model and data."""
+
+from .dataset import UnlabelledImages
+from .decoder import FCMAEDecoder
+from .dense import encode_dense
+from .fcmae import ENCODERS, FCMAE
+from .packed import encode_packed
+from .patches import patchify, random_mask, unpatchify
+from .preprocessor import FCMAEDataPreprocessor
+from .transforms import LoadImage, PackFCMAEInputs, RandomFlips, RandomResizedCrop
+
+__all__ = [
+    "ENCODERS",
+    "FCMAE",
+    "FCMAEDataPreprocessor",
+    "FCMAEDecoder",
+    "LoadImage",
+    "PackFCMAEInputs",
+    "RandomFlips",
+    "RandomResizedCrop",
+    "UnlabelledImages",
+    "encode_dense",
+    "encode_packed",
+    "patchify",
+    "random_mask",
+    "unpatchify",
+]

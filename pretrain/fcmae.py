@@ -1,0 +1,169 @@
+"""The fully convolutional masked autoencoder (paper, section 3.1)."""
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from convnextv2.backbone import ConvNeXtV2
+from convnextv2.registry import MODELS
+
+from .decoder import FCMAEDecoder
+from .dense import encode_dense, resize_mask
+from .packed import encode_packed
+from .patches import patchify, random_mask, unpatchify
+
+ENCODERS = {"packed": encode_packed, "dense": encode_dense}
+STRIDE = 32  # of the backbone's last stage
+
+
+@MODELS.register_module()
+class FCMAE(BaseModel):
+    """Hide most of an image, encode the rest, predict what was hidden.
+
+    The encoder is the backbone, run by `encode_packed` or `encode_dense`: the same parameters
+    under ``backbone.``, which a detector's or segmenter's backbone loads as they are.
+
+    Args:
+        backbone: Config of a `ConvNeXtV2`; `output_norm` is set to False.
+        encoder: ``packed`` computes visible pixels only; ``dense`` is the readable reference.
+            Both give the same values.
+        mask_ratio: Share of hidden patches, between 0 and 1.
+        patch_size: Side of a patch in pixels, a multiple of 32.
+        decoder_dim: Width of the decoder.
+        decoder_depth: Number of its blocks.
+        norm_pix: Let the target be each patch's pixels normalised by their mean and deviation.
+        data_preprocessor: Config of a `FCMAEDataPreprocessor`.
+
+    Raises:
+        ValueError: An option outside its range.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        encoder: str = "packed",
+        mask_ratio: float = 0.6,
+        patch_size: int = 32,
+        decoder_dim: int = 512,
+        decoder_depth: int = 1,
+        norm_pix: bool = True,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        if encoder not in ENCODERS:
+            raise ValueError(f"unknown encoder {encoder!r}; choose one of {', '.join(ENCODERS)}")
+        if not 0 < mask_ratio < 1:
+            raise ValueError(f"mask_ratio must be between 0 and 1, got {mask_ratio}")
+        if patch_size < STRIDE or patch_size % STRIDE:
+            raise ValueError(
+                f"patch_size must be a multiple of {STRIDE}, the backbone's stride, so that no "
+                f"feature mixes visible and hidden pixels; got {patch_size}"
+            )
+        self.backbone: ConvNeXtV2 = MODELS.build({**backbone, "output_norm": False})
+        self.encode = ENCODERS[encoder]
+        self.mask_ratio = mask_ratio
+        self.patch_size = patch_size
+        self.norm_pix = norm_pix
+        self.decoder = FCMAEDecoder(
+            self.backbone.channels[-1],
+            decoder_dim,
+            decoder_depth,
+            STRIDE * STRIDE * self.backbone.in_channels,
+        )
+
+    def forward(
+        self,
+        inputs: Tensor,
+        mask: Tensor | None = None,
+        seed: Tensor | None = None,
+        mode: str = "tensor",
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]] | Tensor:
+        """Run the model.
+
+        Args:
+            inputs: Normalised images (B, C, H, W); H and W multiples of `patch_size`.
+            mask: bool (B, h, w), True = visible; drawn if not given.
+            seed: Integers (B,), one for each image, that the mask is drawn from; from torch's
+                global generator if not given.
+            mode: ``loss``: ``dict(loss=...)``. ``predict``: see `predict`. ``tensor``: predicted
+                patches (B, h*w, p*p*C), of normalised pixels if `norm_pix`.
+
+        Raises:
+            ValueError: Images whose size or channels do not fit, or an unknown mode.
+        """
+        self._check(inputs)
+        if mask is None:
+            mask = self.draw_mask(inputs, seed)
+        pred = self.forward_decoder(self.forward_encoder(inputs, mask), mask, inputs.shape[2:])
+        if mode == "loss":
+            return {"loss": self.forward_loss(inputs, pred, mask)}
+        if mode == "predict":
+            return self.predict(inputs, pred, mask)
+        if mode == "tensor":
+            return pred
+        raise ValueError(f"mode must be loss, predict or tensor, got {mode!r}")
+
+    def forward_encoder(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, C, H/32, W/32) of the visible patches, 0 where hidden."""
+        return self.encode(self.backbone, images, mask.to(images.device))
+
+    def forward_decoder(self, features: Tensor, mask: Tensor, size: tuple[int, int]) -> Tensor:
+        """Features to predicted patches (B, h*w, p*p*C) of images of `size`."""
+        visible = resize_mask(mask.to(features.device), features.shape[2:])
+        cells = self.decoder(features, visible)
+        return patchify(unpatchify(cells, STRIDE, *size), self.patch_size)
+
+    def forward_loss(self, images: Tensor, pred: Tensor, mask: Tensor) -> Tensor:
+        """Mean squared error of the hidden patches' pixels (paper, section 3.1)."""
+        target = patchify(images, self.patch_size)
+        if self.norm_pix:
+            mean, std = _patch_statistics(target)
+            target = (target - mean) / std
+        error = (pred.to(target.dtype) - target).square().mean(dim=-1)  # (B, h*w)
+        hidden = ~mask.flatten(1).to(error.device)
+        return (error * hidden).sum() / hidden.sum()
+
+    def predict(self, images: Tensor, pred: Tensor, mask: Tensor) -> list[dict[str, Tensor]]:
+        """Reconstructions in the units of the images before the data preprocessor.
+
+        Returns:
+            For each image ``reconstruction`` (C, H, W), the prediction of every patch, visible
+            ones too, and its ``mask`` (h, w). With `norm_pix` each patch gets the mean and
+            deviation of the original, which the network is not asked to know.
+        """
+        pred = pred.to(images.dtype)
+        if self.norm_pix:
+            mean, std = _patch_statistics(patchify(images, self.patch_size))
+            pred = pred * std + mean
+        pixels = unpatchify(pred, self.patch_size, *images.shape[2:])
+        pixels = self.data_preprocessor.denormalize(pixels)
+        return [{"reconstruction": r, "mask": m} for r, m in zip(pixels, mask, strict=True)]
+
+    def draw_mask(self, images: Tensor, seed: Tensor | None = None) -> Tensor:
+        """A random mask (B, h, w) for a batch of images, see `random_mask`."""
+        if seed is None:
+            seed = torch.randint(2**31, (len(images),))
+        height, width = (s // self.patch_size for s in images.shape[2:])
+        return random_mask(height, width, self.mask_ratio, seed)
+
+    def _check(self, images: Tensor) -> None:
+        _, channels, height, width = images.shape
+        if channels != self.backbone.in_channels:
+            raise ValueError(
+                f"the images have {channels} channels, the backbone takes "
+                f"{self.backbone.in_channels}; set `in_channels` or the loading transform's"
+            )
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(
+                f"images of {height}x{width} cannot be cut into patches of {self.patch_size}; "
+                "choose a crop size that is a multiple"
+            )
+        if height * width < 2 * self.patch_size**2:
+            raise ValueError(f"images of {height}x{width} have one patch; nothing can be hidden")
+
+
+def _patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, L, 1) of each patch's pixels, all channels together."""
+    var, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+    return mean, (var + 1e-6).sqrt()

@@ -1,0 +1,123 @@
+"""The few transforms that pre-training needs; images are (H, W, C) arrays, RGB.
+
+Random numbers come from numpy's global generator, which `convnextv2.SeedTransforms`, first in
+the pipeline, seeds for each image.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from mmengine.logging import print_log
+
+from convnextv2.backbone.resume import SeededIndex
+from convnextv2.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImage:
+    """Read ``img_path`` into ``img`` (H, W, C); a file that does not decode is named and skipped.
+
+    Args:
+        in_channels: 3: RGB, grey images repeated, alpha dropped, 8 bits. Any other number: the
+            channels of the file as they are, which must be that many; 16 bits stay 16 bits.
+    """
+
+    def __init__(self, in_channels: int = 3) -> None:
+        self.in_channels = in_channels
+
+    def __call__(self, results: dict) -> dict | None:
+        flag = cv2.IMREAD_COLOR_RGB if self.in_channels == 3 else cv2.IMREAD_UNCHANGED
+        image = cv2.imread(results["img_path"], flag)
+        if image is None:
+            # None makes mmengine's dataset draw another image in its place.
+            print_log(f"cannot read {results['img_path']}: skipped", "current", level=30)
+            return None
+        image = image if image.ndim == 3 else image[..., None]
+        if image.shape[2] != self.in_channels:
+            raise ValueError(
+                f"{results['img_path']} has {image.shape[2]} channels, expected {self.in_channels}"
+            )
+        results["img"] = image
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop:
+    """Crop a random area of a random aspect ratio and resize it (paper, Table 8).
+
+    Args:
+        size: Side of the square result, or (height, width).
+        scale: Range of the crop's share of the image's area.
+        ratio: Range of the crop's width over its height, as if `size` were square.
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 224,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    ) -> None:
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.scale = scale
+        self.ratio = ratio
+
+    def __call__(self, results: dict) -> dict:
+        image = results["img"]
+        x, y, width, height = self._draw(*image.shape[:2])
+        crop = image[y : y + height, x : x + width]
+        # Bicubic alone aliases when it shrinks; averaging is what an antialiased filter does.
+        shrinks = height >= self.size[0] and width >= self.size[1]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        resized = cv2.resize(crop, self.size[::-1], interpolation=interpolation)
+        results["img"] = resized if resized.ndim == 3 else resized[..., None]
+        return results
+
+    def _draw(self, height: int, width: int) -> tuple[int, int, int, int]:
+        aspect = self.size[1] / self.size[0]
+        for _ in range(10):
+            area = height * width * np.random.uniform(*self.scale)
+            ratio = aspect * math.exp(np.random.uniform(*map(math.log, self.ratio)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                break
+        else:  # a very long image: the largest crop in the middle
+            w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
+            return (width - w) // 2, (height - h) // 2, w, h
+        return np.random.randint(width - w + 1), np.random.randint(height - h + 1), w, h
+
+
+@TRANSFORMS.register_module()
+class RandomFlips:
+    """Mirror left to right, and, where the image has no up, top to bottom.
+
+    Args:
+        horizontal: Probability of the first.
+        vertical: Probability of the second; for aerial images and microscopy.
+    """
+
+    def __init__(self, horizontal: float = 0.5, vertical: float = 0.0) -> None:
+        self.horizontal = horizontal
+        self.vertical = vertical
+
+    def __call__(self, results: dict) -> dict:
+        draws = np.random.rand(2)
+        if draws[0] < self.horizontal:
+            results["img"] = results["img"][:, ::-1]
+        if draws[1] < self.vertical:
+            results["img"] = results["img"][::-1]
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackFCMAEInputs:
+    """To ``inputs``, a tensor (C, H, W), and ``seed``, from which the model draws the mask."""
+
+    def __call__(self, results: dict) -> dict:
+        image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
+        if image.dtype == np.uint16:  # torch cannot collate it on every device
+            image = image.astype(np.float32)
+        index = results["sample_idx"]
+        seed = index.seed if isinstance(index, SeededIndex) else np.random.randint(2**31)
+        return {"inputs": torch.from_numpy(image), "seed": seed}
