@@ -125,10 +125,9 @@ def convert_keys(
     converted, unknown = {}, []
     for key, tensor in state_dict.items():
         module, _, parameter = key.rpartition(".")
-        for role, pattern in patterns.items():
-            if match := pattern.fullmatch(module):
-                break
-        else:
+        matches = {role: pattern.fullmatch(module) for role, pattern in patterns.items()}
+        role = next((role for role, match in matches.items() if match), None)
+        if role is None:
             unknown.append(key)
             continue
         if role == "block.grn":
@@ -138,7 +137,7 @@ def convert_keys(
                 continue
             parameter = _GRN[target][names.index(parameter)]
             tensor = tensor.reshape(_GRN[target][2])
-        name = _MODULES[role][target_column].format(**match.groupdict())
+        name = _MODULES[role][target_column].format(**matches[role].groupdict())
         converted[f"{name}.{parameter}"] = tensor
     return converted, unknown
 

@@ -83,18 +83,14 @@ class SeededInfiniteSampler(InfiniteSampler):
 class SeedTransforms:
     """First in a training pipeline: seed the transforms after it from the sampler's seed.
 
-    Raises:
-        TypeError: The sampler is not one of this module.
+    An index without a seed is left alone: mmengine draws such a one, from generators that are
+    seeded already, in place of a sample that could not be used.
     """
 
     def __call__(self, results: dict) -> dict:
         index = results["sample_idx"]
-        if not isinstance(index, SeededIndex):
-            raise TypeError(
-                "SeedTransforms needs a sampler of type convnextv2.SeededSampler or "
-                "convnextv2.SeededInfiniteSampler"
-            )
-        seed_all(index.seed)
+        if isinstance(index, SeededIndex):
+            seed_all(index.seed)
         return results
 
 

@@ -4,6 +4,7 @@ from .dataset import UnlabelledImages
 from .decoder import FCMAEDecoder
 from .dense import encode_dense
 from .fcmae import ENCODERS, FCMAE
+from .metric import ReconstructionLoss
 from .packed import encode_packed
 from .patches import patchify, random_mask, unpatchify
 from .preprocessor import FCMAEDataPreprocessor
@@ -18,6 +19,7 @@ __all__ = [
     "PackFCMAEInputs",
     "RandomFlips",
     "RandomResizedCrop",
+    "ReconstructionLoss",
     "UnlabelledImages",
     "encode_dense",
     "encode_packed",

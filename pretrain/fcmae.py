@@ -32,7 +32,7 @@ class FCMAE(BaseModel):
         decoder_dim: Width of the decoder.
         decoder_depth: Number of its blocks.
         norm_pix: Let the target be each patch's pixels normalised by their mean and deviation.
-        data_preprocessor: Config of a `FCMAEDataPreprocessor`.
+        data_preprocessor: Config of a `FCMAEDataPreprocessor`; by default that of ImageNet.
 
     Raises:
         ValueError: An option outside its range.
@@ -50,6 +50,8 @@ class FCMAE(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        if data_preprocessor is None:
+            data_preprocessor = {"type": "convnextv2.FCMAEDataPreprocessor"}
         super().__init__(data_preprocessor, init_cfg)
         if encoder not in ENCODERS:
             raise ValueError(f"unknown encoder {encoder!r}; choose one of {', '.join(ENCODERS)}")
@@ -97,7 +99,8 @@ class FCMAE(BaseModel):
             mask = self.draw_mask(inputs, seed)
         pred = self.forward_decoder(self.forward_encoder(inputs, mask), mask, inputs.shape[2:])
         if mode == "loss":
-            return {"loss": self.forward_loss(inputs, pred, mask)}
+            # Every image hides the same number of patches, so this is the mean over patches too.
+            return {"loss": self.forward_loss(inputs, pred, mask).mean()}
         if mode == "predict":
             return self.predict(inputs, pred, mask)
         if mode == "tensor":
@@ -115,30 +118,35 @@ class FCMAE(BaseModel):
         return patchify(unpatchify(cells, STRIDE, *size), self.patch_size)
 
     def forward_loss(self, images: Tensor, pred: Tensor, mask: Tensor) -> Tensor:
-        """Mean squared error of the hidden patches' pixels (paper, section 3.1)."""
+        """Mean squared error of each image's hidden patches (paper, section 3.1), shape (B,)."""
         target = patchify(images, self.patch_size)
         if self.norm_pix:
             mean, std = _patch_statistics(target)
             target = (target - mean) / std
         error = (pred.to(target.dtype) - target).square().mean(dim=-1)  # (B, h*w)
         hidden = ~mask.flatten(1).to(error.device)
-        return (error * hidden).sum() / hidden.sum()
+        return (error * hidden).sum(1) / hidden.sum(1)
 
     def predict(self, images: Tensor, pred: Tensor, mask: Tensor) -> list[dict[str, Tensor]]:
         """Reconstructions in the units of the images before the data preprocessor.
 
         Returns:
-            For each image ``reconstruction`` (C, H, W), the prediction of every patch, visible
-            ones too, and its ``mask`` (h, w). With `norm_pix` each patch gets the mean and
-            deviation of the original, which the network is not asked to know.
+            For each image its ``mask`` (h, w), its ``loss`` and its ``reconstruction``
+            (C, H, W), the prediction of every patch, visible ones too. With `norm_pix` each
+            patch gets the mean and deviation of the original, which the network is not asked
+            to know.
         """
+        loss = self.forward_loss(images, pred, mask)
         pred = pred.to(images.dtype)
         if self.norm_pix:
             mean, std = _patch_statistics(patchify(images, self.patch_size))
             pred = pred * std + mean
         pixels = unpatchify(pred, self.patch_size, *images.shape[2:])
         pixels = self.data_preprocessor.denormalize(pixels)
-        return [{"reconstruction": r, "mask": m} for r, m in zip(pixels, mask, strict=True)]
+        return [
+            {"reconstruction": r, "mask": m, "loss": n}
+            for r, m, n in zip(pixels, mask, loss, strict=True)
+        ]
 
     def draw_mask(self, images: Tensor, seed: Tensor | None = None) -> Tensor:
         """A random mask (B, h, w) for a batch of images, see `random_mask`."""

@@ -1,0 +1,158 @@
+"""Weight files of every layout load completely, or are refused with the reason."""
+
+import argparse
+import logging
+import os
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from convnextv2.backbone import ConvNeXtV2, load_pretrained, read_checkpoint
+from convnextv2.backbone.checkpoint_keys import LAYOUTS, convert_keys, detect_layout
+
+ARCH = {"depths": (1, 1, 2, 1), "channels": (8, 16, 32, 64)}
+
+
+@pytest.fixture
+def weights():
+    """A classifier's state dict in our names, every tensor random."""
+    torch.manual_seed(0)
+    net = ConvNeXtV2(ARCH, output_norm=False)
+    state = {k: torch.randn_like(v) for k, v in net.state_dict().items()}
+    state |= {"norm.weight": torch.randn(64), "norm.bias": torch.randn(64)}
+    return state | {"head.weight": torch.randn(10, 64), "head.bias": torch.randn(10)}
+
+
+@pytest.mark.parametrize("source", LAYOUTS)
+@pytest.mark.parametrize("target", LAYOUTS)
+def test_any_layout_to_any_other_and_back_is_the_identity(weights, source, target):
+    start, unknown = convert_keys(weights, "convnextv2", source)
+    assert not unknown
+    assert len(start) == len(weights)
+    there, unknown = convert_keys(start, source, target)
+    assert not unknown
+    back, unknown = convert_keys(there, target, source)
+    assert not unknown
+    assert back.keys() == start.keys()
+    for key in start:
+        assert back[key].shape == start[key].shape
+        assert torch.equal(back[key], start[key])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_are_told_apart(weights, layout):
+    assert detect_layout(convert_keys(weights, "convnextv2", layout)[0]) == layout
+
+
+def test_keys_that_are_no_convnextv2_are_named():
+    with pytest.raises(ValueError, match=r"its keys begin: conv1\.weight"):
+        detect_layout({"conv1.weight": torch.zeros(1)})
+
+
+def _save(path, weights, layout, wrap):
+    content = convert_keys(weights, "convnextv2", layout)[0]
+    if wrap == "safetensors":
+        from safetensors.torch import save_file
+
+        path = path.with_suffix(".safetensors")
+        save_file(content, path)
+    elif wrap == "authors":
+        torch.save({"model": content, "args": argparse.Namespace(lr=1e-3, epochs=600)}, path)
+    elif wrap == "ddp":
+        torch.save({"state_dict": {f"module.{k}": v for k, v in content.items()}}, path)
+    else:
+        torch.save(content, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("wrap", ["plain", "authors", "ddp", "safetensors"])
+def test_init_cfg_takes_every_layout_and_file(tmp_path, weights, layout, wrap):
+    path = _save(tmp_path / "weights.pth", weights, layout, wrap)
+    net = MODELS.build(
+        {
+            "type": "convnextv2.ConvNeXtV2",
+            "arch": ARCH,
+            "init_cfg": {"type": "Pretrained", "checkpoint": path},
+        }
+    )
+    net.init_weights()
+    for name, tensor in net.state_dict().items():
+        if name[:4] != "norm":
+            assert torch.equal(tensor, weights[name]), name
+    assert torch.equal(net.norm3.weight, torch.ones(64))
+
+
+def test_a_detectors_checkpoint_brings_its_output_norms(tmp_path):
+    trained = ConvNeXtV2(ARCH)
+    torch.nn.init.normal_(trained.norm1.weight)
+    state = {f"backbone.{k}": v for k, v in trained.state_dict().items()}
+    state["neck.lateral.weight"] = torch.zeros(3)
+    torch.save({"state_dict": state, "meta": {"epoch": 1}}, tmp_path / "epoch_1.pth")
+    net = ConvNeXtV2(ARCH)
+    load_pretrained(net, str(tmp_path / "epoch_1.pth"))
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[name]), name
+
+
+def test_a_file_that_fills_a_part_is_refused_unless_asked_for(tmp_path, weights):
+    del weights["stages.2.1.pwconv1.weight"]
+    weights["stages.0.0.dwconv.weight"] = torch.zeros(8, 1, 3, 3)
+    path = _save(tmp_path / "part.pth", weights, "convnextv2", "plain")
+    net = ConvNeXtV2(ARCH)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    message = r"64 of 66 tensors.*1 missing.*1 of another shape[\s\S]*stages.2.1.pwconv1.weight"
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(net, path)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    load_pretrained(net, path, strict=False)
+    assert torch.equal(net.stages[3][0].norm.weight, weights["stages.3.0.norm.weight"])
+    assert torch.equal(net.stages[0][0].dwconv.weight, before["stages.0.0.dwconv.weight"])
+
+
+def test_another_arch_is_refused(tmp_path, weights):
+    path = _save(tmp_path / "tiny.pth", weights, "timm", "plain")
+    with pytest.raises(ValueError, match="Is this the right arch"):
+        load_pretrained(ConvNeXtV2("atto"), path)
+
+
+class _Touch:
+    """An object whose unpickling leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mknod, (str(self.path),)
+
+
+def test_a_file_with_foreign_objects_is_refused_and_runs_nothing(tmp_path, weights):
+    trace = tmp_path / "it-ran"
+    torch.save({"model": weights, "extra": _Touch(trace)}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="was refused"):
+        read_checkpoint(str(tmp_path / "evil.pth"))
+    assert not trace.exists()
+
+
+def test_missing_and_empty_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+        read_checkpoint(str(tmp_path / "nowhere.pth"))
+    torch.save({"epoch": 3}, tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="holds no tensors"):
+        read_checkpoint(str(tmp_path / "none.pth"))
+
+
+def test_loading_logs_what_matched(tmp_path, weights):
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        load_pretrained(ConvNeXtV2(ARCH), _save(tmp_path / "w.pth", weights, "official", "plain"))
+    finally:
+        logger.removeHandler(handler)
+    assert any("66 of 66 tensors of the backbone matched" in line for line in lines)
