@@ -1,10 +1,12 @@
-"""Checkpoints that are there completely or not at all."""
+"""Checkpoints that are written completely or not at all, and read the same way."""
 
 import os
+import pickle
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import BaseLoop, Runner
 
 from convnextv2.registry import HOOKS
 
@@ -44,3 +46,34 @@ class AtomicCheckpointHook(CheckpointHook):
             raise ValueError("max_keep_ckpts must be 2 or more, or -1 to keep all")
         kwargs.setdefault("backend_args", {"backend": "convnextv2_atomic"})
         super().__init__(*args, max_keep_ckpts=max_keep_ckpts, **kwargs)
+
+
+class StrictRunner(Runner):
+    """mmengine's `Runner` that runs no code from a checkpoint and leaves no weight unfilled.
+
+    A checkpoint to resume from or to test must fit the whole model. One to start a training from
+    (``load_from``) may fill a part, as everywhere in MM; the log names the rest.
+    """
+
+    def load_checkpoint(
+        self, filename: str, map_location: object = "cpu", strict: bool = False, **kwargs: object
+    ) -> dict:
+        """Load the model's weights and return the whole checkpoint.
+
+        Raises:
+            ValueError: The file holds objects other than tensors and plain data.
+            RuntimeError: It does not fit the model, and is to be resumed or tested.
+        """
+        starts_training = isinstance(self._train_loop, BaseLoop) and not self._resume
+        try:
+            checkpoint = super().load_checkpoint(
+                filename, map_location, strict or not starts_training, **kwargs
+            )
+        except pickle.UnpicklingError as error:
+            raise ValueError(
+                f"{filename} was refused: it is no weight file, or holds objects that would run "
+                f"code when loaded. {error}"
+            ) from error
+        # mmengine would execute this entry, which only its oldest releases wrote.
+        checkpoint.get("meta", {}).pop("config", None)
+        return checkpoint

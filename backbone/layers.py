@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .grn_linear import channel_norms, grn_linear
+
 
 class GRN(nn.Module):
     """Global Response Normalization (paper, section 3.2, Algorithm 1).
@@ -25,20 +27,14 @@ class GRN(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(dim))
         self.beta = nn.Parameter(torch.zeros(dim))
 
-    def scale(self, x: Tensor) -> Tensor:
-        """``1 + gamma * Nx`` of rows (B, N, C), shape (B, 1, C), in float32 or better.
-
-        The squares are summed in float32 even for half-precision rows: at 64 x 64 pixels a
-        float16 sum would overflow from values of 4 on.
-        """
-        dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-        gx = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=dtype)
-        nx = gx / (gx.mean(dim=-1, keepdim=True) + self.eps)
-        return 1 + self.gamma * nx
-
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise rows (B, N, C); the N pixels are those that count for the norm."""
-        return (x * self.scale(x) + self.beta).to(x.dtype)
+        """Normalise rows (B, N, C); the N pixels are those that count for the norm.
+
+        The plain formula. `Block` calls `grn_linear`, the same with the next layer in it.
+        """
+        gx = channel_norms(x)
+        nx = gx / (gx.mean(dim=-1, keepdim=True) + self.eps)
+        return (self.gamma * (x * nx) + self.beta + x).to(x.dtype)
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -88,19 +84,10 @@ class Block(nn.Module):
         return x + rows.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
     def mlp(self, x: Tensor) -> Tensor:
-        """LayerNorm, Linear C->4C, GELU, GRN, Linear 4C->C on rows (B, N, C).
-
-        GRN is folded into the second Linear, so that its 4C-wide output is never stored:
-        ``W(x * scale + beta) + b = (W * scale) x + (W beta + b)``, W scaled for each image.
-        Where an image has fewer pixels than W has rows, scaling x is the smaller work.
-        """
+        """LayerNorm, Linear C->4C, GELU, GRN, Linear 4C->C on rows (B, N, C)."""
         x = F.gelu(self.pwconv1(self.norm(x)))
-        weight, bias = self.pwconv2.weight, self.pwconv2.bias
-        bias = F.linear(self.grn.beta, weight, bias)
-        scale = self.grn.scale(x)  # (B, 1, 4C)
-        if x.shape[1] < weight.shape[0]:
-            return F.linear(x * scale.to(x.dtype), weight, bias)
-        return torch.baddbmm(bias, x, (weight * scale).transpose(1, 2))
+        grn, linear = self.grn, self.pwconv2
+        return grn_linear(x, grn.gamma, grn.beta, linear.weight, linear.bias, grn.eps)
 
 
 def init_weights(module: nn.Module) -> None:

@@ -74,6 +74,36 @@ def test_folded_mlp_equals_the_plain_formula(size):
         torch.testing.assert_close(g, e, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [(2, 3), (9, 8)], ids=["few pixels", "many pixels"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_block_under_autocast_is_near_float32(dtype, size):
+    """Values and gradients; activations of some hundreds, so that float16 sums would overflow."""
+    torch.manual_seed(0)
+    block = Block(6)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    block.norm.weight.data.fill_(100)
+    x = torch.randn(2, 6, *size)
+    results = []
+    for enabled in (False, True):
+        block.zero_grad()
+        with torch.autocast("cpu", dtype=dtype, enabled=enabled):
+            y = block(x)
+        y.float().mean().backward()
+        results.append([y.float(), *(p.grad.clone() for p in block.parameters())])
+    for expected, got in zip(*results, strict=True):
+        assert got.isfinite().all()
+        assert (got - expected).norm() < 0.05 * expected.norm() + 1e-6
+
+
+def test_a_channel_that_is_zero_everywhere_has_finite_gradients():
+    block = Block(2).double()
+    torch.nn.init.normal_(block.grn.gamma)
+    block.pwconv1.weight.data.zero_()
+    block(torch.randn(1, 2, 4, 4).double()).sum().backward()
+    assert all(p.grad.isfinite().all() for p in block.parameters())
+
+
 def test_layer_norm_2d_normalises_the_channels_of_each_pixel():
     torch.manual_seed(0)
     norm = LayerNorm2d(5, eps=1e-6).double()
