@@ -55,6 +55,6 @@ if ! has mmcv.ops; then
 fi
 
 say "installing this package and what it needs (a minute)"
-pip_install -c "$constraint" -e '.[detection,segmentation,mim,demo,test]'
+pip_install -c "$constraint" -e '.[detection,segmentation,mim,test]'
 printf '%s' "$wanted" >"$stamp"
 say "ready: $python"
