@@ -4,7 +4,8 @@ from .checkpoint_hook import AtomicCheckpointHook
 from .convnextv2 import ARCHS, ConvNeXtV2
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .layers import GRN, Block, DropPath, LayerNorm2d, init_weights
-from .pretrained import load_pretrained, read_checkpoint
+from .pretrained import load_pretrained
+from .read_checkpoint import read_checkpoint
 from .resume import SeededInfiniteSampler, SeededSampler, SeedEveryIterHook, SeedTransforms
 
 __all__ = [

@@ -58,7 +58,7 @@ class ConvNeXtV2(BaseModule):
             stem and stage 0; 0 freezes nothing.
         with_cp: Recompute each block in the backward pass instead of storing its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
-            `pretrained.py`; add ``strict=False`` to accept one that fills only a part.
+            `read_checkpoint.py`; the other arguments of `load_pretrained` can be added.
 
     Raises:
         ValueError: An unknown arch, or a value outside its range.
