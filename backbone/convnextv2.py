@@ -109,7 +109,11 @@ class ConvNeXtV2(BaseModule):
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Image (B, in_channels, H, W) to a map (B, channels[i], H/s, W/s) for each out index."""
+        """Image (B, in_channels, H, W) to a map (B, channels[i], H/s, W/s) for each out index.
+
+        Inside, memory is channels-last; the maps are contiguous, because mmcv's RoIAlign and
+        other ops of its read the memory as it lies and silently give wrong values otherwise.
+        """
         x = x.contiguous(memory_format=torch.channels_last)
         maps = {}
         for i, (downsample, stage) in enumerate(
@@ -123,7 +127,7 @@ class ConvNeXtV2(BaseModule):
                     x = block(x)
             if i in self.out_indices:
                 norm = getattr(self, f"norm{i}", None)
-                maps[i] = x if norm is None else norm(x)
+                maps[i] = (x if norm is None else norm(x)).contiguous()
         return tuple(maps[i] for i in self.out_indices)
 
     def init_weights(self) -> None:
