@@ -1,0 +1,59 @@
+"""A folder with tiny labelled images, in which the commands are run."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def cwd(tmp_path_factory):
+    """A folder with ``shapes/``: 7 images to train on and 3 to test on, boxes and discs.
+
+    In COCO format ``train.json``, ``val.json``; as label maps ``train_labels/``, ``val_labels/``,
+    1 = box, 2 = disc, 0 = none of both.
+    """
+    cwd = tmp_path_factory.mktemp("cwd")
+    rng = np.random.default_rng(0)
+    for split, count in {"train": 7, "val": 3}.items():
+        write_split(cwd / "shapes", split, count, rng)
+    return cwd
+
+
+def write_split(root, split, count, rng):
+    images, annotations = [], []
+    for folder in (root / split, root / f"{split}_labels"):
+        folder.mkdir(parents=True)
+    for i in range(count):
+        height, width = (64, 80) if i % 2 else (80, 64)
+        image = rng.integers(0, 80, (height, width, 3), dtype=np.uint8)
+        labels = np.zeros((height, width), np.uint8)
+        images.append({"id": i + 1, "file_name": f"{i}.png", "height": height, "width": width})
+        for category in (1, 2, 1):
+            x, y = (int(rng.integers(2, side - 32)) for side in (width, height))
+            side = int(rng.integers(16, 30))
+            outline = [[x, y], [x + side, y], [x + side, y + side], [x, y + side]]
+            if category == 2:
+                angles = np.arange(16) * np.pi / 8
+                circle = np.stack([np.cos(angles), np.sin(angles)], 1) + 1
+                outline = ([x, y] + circle * side / 2).tolist()
+            color = (250, 60, 60) if category == 1 else (60, 60, 250)
+            for target, value in ((image, color), (labels, category)):
+                cv2.fillPoly(target, [np.int32(np.round(outline))], value)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": i + 1,
+                    "category_id": category,
+                    "bbox": [x, y, side, side],
+                    "area": side * side,
+                    "iscrowd": 0,
+                    "segmentation": [np.ravel(outline).tolist()],
+                }
+            )
+        cv2.imwrite(str(root / split / f"{i}.png"), image)
+        cv2.imwrite(str(root / f"{split}_labels" / f"{i}.png"), labels)
+    categories = [{"id": 1, "name": "box"}, {"id": 2, "name": "disc"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / f"{split}.json").write_text(json.dumps(content))

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Evaluate with several processes on this node.
+#
+# Usage: [NNODES= NODE_RANK= MASTER_ADDR= PORT=] tools/dist_test.sh CONFIG CHECKPOINT GPUS [ARGS...]
+# Example: bash tools/dist_test.sh configs/detection/NAME.py work_dirs/NAME/epoch_36.pth 8
+set -euo pipefail
+[ $# -ge 3 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+config=$1 checkpoint=$2 gpus=$3
+shift 3
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
+    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}" \
+    --nproc-per-node="$gpus" \
+    "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
