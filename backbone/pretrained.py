@@ -98,19 +98,30 @@ def find_backbone(state_dict: dict[str, Tensor], prefix: str | None = None) -> B
         ValueError: Nothing in it looks like ConvNeXt V2, or nothing is below `prefix`.
     """
     total = len(state_dict)
-    if prefix is None and "backbone.stages.0.0.dwconv.weight" in state_dict:
-        prefix = "backbone."
-    if prefix is not None:
-        prefix = prefix.rstrip(".") + "."
-        state_dict = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-        if not state_dict:
-            raise ValueError(f"the checkpoint has no key that begins with {prefix!r}")
+    state_dict = backbone_keys(state_dict, prefix)
     layout = detect_layout(state_dict)
     converted = convert_keys(state_dict, layout, "convnextv2")
     tensors = {k: v for k, v in converted.tensors.items() if not k.startswith(("norm.", "head."))}
     if layout == "convnextv2":
         tensors |= {k: v for k, v in state_dict.items() if k[:4] == "norm" and k[4:5].isdigit()}
     return BackboneWeights(tensors, layout, converted.reshaped, total - len(tensors))
+
+
+def backbone_keys(state_dict: dict[str, Tensor], prefix: str | None = None) -> dict[str, Tensor]:
+    """What is below `prefix`, without it; by default below ``backbone.`` if our network is there.
+
+    Raises:
+        ValueError: Nothing is below `prefix`.
+    """
+    if prefix is None and "backbone.stages.0.0.dwconv.weight" in state_dict:
+        prefix = "backbone."
+    if prefix is None:
+        return state_dict
+    prefix = prefix.rstrip(".") + "."
+    below = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
+    if not below:
+        raise ValueError(f"the checkpoint has no key that begins with {prefix!r}")
+    return below
 
 
 def inflate_stem(weight: Tensor, in_channels: int, how: str) -> Tensor:

@@ -40,14 +40,9 @@ def load_config(args: argparse.Namespace) -> "Config":
     # makes torch refuse.
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
 
-    from mmengine.config import Config, DictAction
+    from mmengine.config import Config
 
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        holder = argparse.Namespace()
-        DictAction("--cfg-options", "cfg_options")(None, holder, args.cfg_options)
-        cfg.merge_from_dict(holder.cfg_options)
-
+    cfg = read_config(args.config, args.cfg_options)
     name = Path(args.config).stem
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
@@ -55,6 +50,18 @@ def load_config(args: argparse.Namespace) -> "Config":
     # mmengine copies the config into the work dir. Under its own name, mim would afterwards find
     # two configs of that name below the repository and refuse both.
     return Config(cfg.to_dict(), cfg_text=cfg.pretty_text, filename="config.py")
+
+
+def read_config(path: str, options: list[str] | None = None) -> "Config":
+    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line."""
+    from mmengine.config import Config, DictAction
+
+    cfg = Config.fromfile(path)
+    if options:
+        holder = argparse.Namespace()
+        DictAction("--cfg-options", "cfg_options")(None, holder, options)
+        cfg.merge_from_dict(holder.cfg_options)
+    return cfg
 
 
 def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:

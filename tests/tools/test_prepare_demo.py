@@ -1,21 +1,17 @@
 """The demo's data: damaged downloads are refused, training and validation are apart."""
 
 import hashlib
-import importlib.util
 import json
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from processes import load_tool
 
-TOOL = Path(__file__).parents[2] / "tools/prepare_demo.py"
-spec = importlib.util.spec_from_file_location("prepare_demo", TOOL)
-prepare_demo = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(prepare_demo)
+prepare_demo = load_tool("prepare_demo")
 
 
 def make_wheel(path, folder, contents):
@@ -254,5 +250,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, monkeypatch, sources)
 
 
 def test_help_has_an_example():
-    help_text = subprocess.run([sys.executable, TOOL, "--help"], capture_output=True, text=True)
+    help_text = subprocess.run(
+        [sys.executable, prepare_demo.__file__, "--help"], capture_output=True, text=True
+    )
     assert "python tools/prepare_demo.py --out data/demo" in help_text.stdout

@@ -1,0 +1,90 @@
+"""Convert a ConvNeXt V2 weight file from any known layout into another.
+
+The layout of the source is told by its keys: the authors' files (fine-tuned, FCMAE only, or of
+their sparse pre-training), timm, transformers, mmpretrain, and this project's training
+checkpoints. Of a detector or segmenter the backbone is taken.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+# The key below which a layout's .pth files keep their tensors; the others have them at the top.
+WRAPPERS = {"official": "model", "minkowski": "model", "mmpretrain": "state_dict"}
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example:\n  python tools/convert_checkpoint.py work_dirs/NAME/epoch_800.pth "
+        "tiny.safetensors --to timm",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SRC", help="path or address of a weight file")
+    parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
+    parser.add_argument(
+        "--to",
+        default="convnextv2",
+        choices=["convnextv2", "official", "minkowski", "timm", "transformers", "mmpretrain"],
+        help="layout to write; convnextv2, the default, is this project's",
+    )
+    args = parser.parse_args()
+    target = Path(args.target)
+    if target.suffix not in (".pth", ".pt", ".safetensors"):
+        parser.error(f"{target}: the name must end in .pth, .pt or .safetensors")
+    if not target.parent.is_dir():
+        parser.error(f"{target.parent.absolute()} does not exist")
+    try:
+        print(convert(args.source, target, args.to))
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def convert(source: str, target: Path, layout: str) -> str:
+    """Convert a file; returns a line about what became of its tensors.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It is not a ConvNeXt V2 weight file, or not a complete one.
+    """
+    from convnextv2.backbone import read_checkpoint
+    from convnextv2.backbone.checkpoint_keys import convert_keys, detect_layout
+    from convnextv2.backbone.pretrained import backbone_keys
+
+    state_dict = read_checkpoint(source)
+    own = backbone_keys(state_dict)
+    found = detect_layout(own)
+    tensors, unknown, reshaped = convert_keys(own, found, layout)
+    write(tensors, target, layout)
+    parts = sorted({".".join(key.split(".")[:2]) for key in unknown})
+    left_out = f" ({', '.join(parts)})" if parts else ""
+    others = len(state_dict) - len(own)
+    return (
+        f"{source} ({found}) to {target} ({layout}): {len(tensors)} tensors, {len(reshaped)} "
+        f"reshaped, {len(unknown)} without a place there left out{left_out}, {others} of other "
+        "parts left out"
+    )
+
+
+def write(tensors: dict, target: Path, layout: str) -> None:
+    """Write tensors as people with that layout expect them; completely or not at all."""
+    import torch
+
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        if target.suffix == ".safetensors":
+            from safetensors.torch import save_file
+
+            own_memory = {k: v.clone().contiguous() for k, v in tensors.items()}
+            save_file(own_memory, partial, metadata={"format": "pt"})
+        else:
+            wrapper = WRAPPERS.get(layout)
+            torch.save({wrapper: tensors} if wrapper else tensors, partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

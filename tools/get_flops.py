@@ -1,0 +1,117 @@
+"""Print the parameters and multiply-accumulates (what papers call FLOPs) of a config's model.
+
+Nothing is computed or loaded: shapes alone are enough, also for a Huge model on a laptop. As in
+mmdet, a two-stage detector is counted with as many proposals as it tests, and its mask head with
+as many boxes as it returns. Pre-training is counted with every patch visible.
+"""
+
+import argparse
+
+# Where the paper counts: Tables 6 and 7; pre-training at its crop size.
+SHAPES = {"mmdet": (800, 1280), "mmseg": (512, 2048), "mmengine": (224, 224)}
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example:\n  python tools/get_flops.py CONFIG --shape 800 1280",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="path of the config")
+    parser.add_argument(
+        "--shape",
+        nargs=2,
+        type=int,
+        metavar=("H", "W"),
+        help="of the image; default 800 1280 for detection, 512 2048 for segmentation, 224 224 "
+        "for pre-training",
+    )
+    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in train.py")
+    args = parser.parse_args()
+
+    from launch import read_config
+
+    cfg = read_config(args.config, args.cfg_options)
+    shape = tuple(args.shape or SHAPES[cfg.default_scope])
+    model = build(cfg)
+    show(args.config, shape, count_parameters(model), count_macs(model, shape))
+
+
+def build(cfg):
+    """The config's model, without memory for its weights."""
+    import torch
+    from mmengine.registry import MODELS, init_default_scope
+
+    init_default_scope(cfg.default_scope)
+    with torch.device("meta"):
+        return MODELS.build(cfg.model).eval()
+
+
+def count_parameters(model) -> dict[str, int]:
+    """Parameters of each part of a model; the two heads of a RoI head are parts of their own."""
+    parts = {}
+    for name, part in model.named_children():
+        inner = {"bbox_head", "mask_head"} & dict(part.named_children()).keys()
+        for key, module in part.named_children() if inner else [(name, part)]:
+            if count := sum(p.numel() for p in module.parameters()):
+                parts[key] = count
+    return parts
+
+
+def count_macs(model, shape: tuple[int, int]) -> dict[str, int]:
+    """Multiply-accumulates of each part for one image of a shape (H, W)."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counts = {}
+
+    def run(name, part, *inputs):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            output = part(*inputs)
+        counts[name] = counter.get_total_flops() // 2
+        return output
+
+    backbone = model.backbone
+    image = torch.empty(1, backbone.in_channels, *shape, device="meta")
+    maps = run("backbone", backbone, image)
+    if hasattr(model, "decoder"):
+        visible = torch.ones(1, *maps[-1].shape[2:], dtype=torch.bool, device="meta")
+        run("decoder", model.decoder, maps[-1], visible)
+    if getattr(model, "neck", None) is not None:
+        maps = run("neck", model.neck, maps)
+    for name in ("rpn_head", "bbox_head", "mask_head", "decode_head"):
+        if hasattr(model, name):
+            run(name, getattr(model, name), maps)
+    if hasattr(model, "roi_head"):
+        numbers = {"bbox": model.test_cfg.rpn.max_per_img, "mask": model.test_cfg.rcnn.max_per_img}
+        for kind, number in numbers.items():
+            head = getattr(model.roi_head, f"{kind}_head", None)
+            if head is None:
+                continue
+            extractor = getattr(model.roi_head, f"{kind}_roi_extractor")
+            size = extractor.roi_layers[0].output_size
+            rois = torch.empty(number, extractor.out_channels, *size, device="meta")
+            run(f"{kind}_head", head, rois)
+    return counts
+
+
+def show(config: str, shape: tuple[int, int], parameters: dict, macs: dict) -> None:
+    """Print the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("part", title=f"{config}\none image of {shape[0]} x {shape[1]}")
+    for name in ("parameters", "MACs"):
+        table.add_column(name, justify="right")
+    for part, number in parameters.items():
+        work = f"{macs[part] / 1e9:.2f} G" if part in macs else "only in training"
+        table.add_row(part, f"{number / 1e6:.2f} M", work)
+    table.add_section()
+    total = sum(parameters.values()) / 1e6, sum(macs.values()) / 1e9
+    table.add_row("all", f"{total[0]:.1f} M", f"{total[1]:.1f} G")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
