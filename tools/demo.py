@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from launch import read_config
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,21 +32,21 @@ CONFIGS = TOOLS.parent / "configs"
 DATA = Path("data/demo")
 OUT = Path("outputs/demo")
 PRETRAIN = CONFIGS / "pretrain/fcmae_convnextv2-atto_demo-trees.py"
-# name: config, its iterations, and the metrics of its log with their names in the table
+# name: config, score above which boxes are drawn, and the metrics with their names in the table
 TASKS = {
     "trees, Faster R-CNN": (
         CONFIGS / "detection/faster-rcnn_convnextv2-atto_fpn_demo-trees.py",
-        300,
+        0.4,
         {"coco/bbox_mAP": "box AP", "coco/bbox_mAP_50": "box AP50"},
     ),
     "nuclei, Mask R-CNN": (
         CONFIGS / "detection/mask-rcnn_convnextv2-atto_fpn_demo-nuclei.py",
-        150,
+        0.3,
         {"coco/bbox_mAP": "box AP", "coco/segm_mAP": "mask AP", "coco/segm_mAP_50": "mask AP50"},
     ),
     "nuclei, UperNet": (
         CONFIGS / "segmentation/upernet_convnextv2-atto_demo-nuclei.py",
-        200,
+        0.3,
         {"mIoU": "mIoU"},
     ),
 }
@@ -104,7 +105,7 @@ def main() -> None:
 def plan() -> dict[str, list[str]]:
     """The steps in order: name, tool and its arguments."""
     train = ["train.py", "--resume=auto"]
-    checkpoint = str(OUT / "fcmae/iter_400.pth")  # where the configs of the tasks look for it
+    checkpoint = str(OUT / "fcmae" / last_checkpoint(PRETRAIN))
     reconstruct = ["visualize_reconstruction.py", str(PRETRAIN), checkpoint]
     steps = {
         "data": ["prepare_demo.py", "--out", str(DATA)],
@@ -115,7 +116,7 @@ def plan() -> dict[str, list[str]]:
             *("--out", str(OUT / "reconstructions.png")),
         ],
     }
-    for task, (config, iterations, _) in TASKS.items():
+    for task, (config, score, _) in TASKS.items():
         fcmae, scratch = (["--work-dir", work_dir(task, start)] for start in STARTS)
         no_weights = ["--cfg-options", "model.backbone.init_cfg=None"]
         steps[f"{task}, FCMAE"] = [*train, str(config), *fcmae]
@@ -123,10 +124,16 @@ def plan() -> dict[str, list[str]]:
         steps[f"{task}, pictures"] = [
             "visualize_predictions.py",
             str(config),
-            f"{fcmae[1]}/iter_{iterations}.pth",
+            f"{fcmae[1]}/{last_checkpoint(config)}",
+            *("--score-thr", str(score)),
             *("--out", str(OUT / f"{task.replace(', ', '_').replace(' ', '-').lower()}.png")),
         ]
     return steps
+
+
+def last_checkpoint(config: Path) -> str:
+    """Name of what a run of a config ends with."""
+    return f"iter_{read_config(str(config)).train_cfg.max_iters}.pth"
 
 
 def work_dir(task: str, start: str) -> str:

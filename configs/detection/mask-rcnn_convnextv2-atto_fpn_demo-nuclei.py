@@ -20,7 +20,7 @@ model = dict(
         mask_roi_extractor=dict(out_channels=128),
         mask_head=dict(in_channels=128, conv_out_channels=64, num_classes=1),
     ),
-    train_cfg=dict(rpn_proposal=dict(max_per_img=300), rcnn=dict(sampler=dict(num=128))),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=300), rcnn=dict(sampler=dict(num=128))),
     test_cfg=dict(rpn=dict(max_per_img=300), rcnn=dict(nms=dict(type='nms'))),
 )
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(by_epoch=False, interval=50))

@@ -6,6 +6,8 @@ import os
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.registry import MODELS
 
 from convnextv2.backbone import ConvNeXtV2, load_pretrained, read_checkpoint
@@ -33,15 +35,32 @@ def convert_from_ours(weights, layout):
     return tensors
 
 
-@pytest.mark.parametrize("source", LAYOUTS)
-@pytest.mark.parametrize("target", LAYOUTS)
-def test_any_layout_to_any_other_and_back_is_the_identity(weights, source, target):
-    start = convert_from_ours(weights, source)
+@given(
+    source=st.sampled_from(LAYOUTS),
+    target=st.sampled_from(LAYOUTS),
+    depths=st.tuples(*[st.integers(1, 12)] * 4),
+    width=st.integers(1, 5),
+    in_channels=st.integers(1, 5),
+    with_head=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_layout_to_any_other_and_back_is_the_identity(
+    source, target, depths, width, in_channels, with_head
+):
+    channels = [width * 2**i for i in range(4)]
+    with torch.device("meta"):
+        net = ConvNeXtV2({"depths": depths, "channels": channels}, in_channels, output_norm=False)
+    ours = {k: torch.randn(v.shape) for k, v in net.state_dict().items()}
+    if with_head:
+        ours |= {k: torch.randn(channels[-1]) for k in ("norm.weight", "norm.bias")}
+        ours |= {"head.weight": torch.randn(10, channels[-1]), "head.bias": torch.randn(10)}
+    start = convert_from_ours(ours, source)
+    assert detect_layout(start) == source
     there, left_out, _ = convert_keys(start, source, target)
     back, unknown, _ = convert_keys(there, target, source)
     assert not unknown
     if target == "minkowski" and source != target:  # has no classifier
-        assert len(left_out) == 4
+        assert len(left_out) == (4 if with_head else 0)
         start = {k: v for k, v in start.items() if k not in left_out}
     else:
         assert not left_out

@@ -1,0 +1,52 @@
+"""benchmark.py measures networks that compute the same, and writes down what it saw."""
+
+import json
+
+import pytest
+import torch
+from processes import REPO, load_tool, run
+
+from convnextv2.backbone import ConvNeXtV2
+from convnextv2.backbone.checkpoint_keys import convert_keys
+
+
+@pytest.fixture(scope="module")
+def networks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(REPO / "tools")
+        yield load_tool("benchmark_backbone")
+
+
+def test_the_plain_network_computes_what_ours_does(networks):
+    torch.manual_seed(0)
+    ours = ConvNeXtV2("atto", output_norm=False).double().eval()
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    plain = networks.PlainConvNeXtV2("atto").double().eval()
+    plain.load_state_dict(convert_keys(ours.state_dict(), "convnextv2", "official").tensors)
+    images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
+    with torch.no_grad():
+        for got, expected in zip(plain(images), ours(images), strict=True):
+            torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_contestants_give_the_four_maps(networks):
+    images = torch.randn(1, 3, 64, 96)
+    shapes = [(1, 40 * 2**i, 16 // 2**i, 24 // 2**i) for i in range(4)]
+    for name in ("plain", "this project", "this project, V1 blocks", "transformers"):
+        assert [m.shape for m in networks.BUILDERS[name]("atto")(images)] == shapes, name
+
+
+@pytest.mark.slow
+def test_figures_of_a_small_run(tmp_path):
+    size = ["--arch", "atto", "--batch", 1, "--shape", 64, 64, "--repeats", 1]
+    args = [*size, "--only", "this", "--json", "figures.json"]
+    status, output = run(tmp_path, "benchmark.py", "backbone", *args)
+    assert status == 0, output
+    content = json.loads((tmp_path / "figures.json").read_text())
+    figures = {f["name"]: f for f in content["figures"]}
+    assert set(figures) == {"plain", "this project", "this project, V1 blocks"}
+    assert all(value > 0 for f in figures.values() for key, value in f.items() if key != "name")
+    # Memory does not depend on how busy the machine is.
+    plain, ours = figures["plain"], figures["this project"]
+    assert ours["train_peak_mb"] < plain["train_peak_mb"]

@@ -1,0 +1,201 @@
+"""The networks that `benchmark.py backbone` measures, and one step of each.
+
+`PlainConvNeXtV2` is written here for comparison only, the way the network was published:
+channels-first convolutions and norms, GRN as its formula stands.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from benchmark import Contestant
+from torch import Tensor, nn
+
+from convnextv2.backbone import ARCHS, ConvNeXtV2
+from convnextv2.backbone.layers import Block
+
+REFERENCE = "plain"
+
+
+def make_contestants(
+    arch: str, batch: int, shape: tuple[int, int]
+) -> tuple[list[Contestant], dict[str, str]]:
+    """Every network that can be had here, on the GPU if there is one.
+
+    On a GPU each is measured in bfloat16 autocast too, and ours also compiled.
+
+    Returns:
+        (contestants, name -> reason of those that cannot be had)
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(0)
+    images = torch.randn(batch, 3, *shape, device=device)
+    contestants, absent = [], {}
+    for name, build in BUILDERS.items():
+        try:
+            network = build(arch).to(device)
+        except ImportError as error:
+            absent[name] = str(error)
+            continue
+        contestants.append(contestant(name, network, images))
+        if device.type == "cuda":
+            contestants.append(contestant(f"{name}, bf16", network, images, bf16=True))
+            if name.startswith("this"):
+                compiled = torch.compile(network)
+                name = f"{name}, bf16, compiled"
+                contestants.append(contestant(name, compiled, images, bf16=True))
+    return contestants, absent
+
+
+def contestant(name: str, network: nn.Module, images: Tensor, bf16: bool = False) -> Contestant:
+    """The two steps of a network that returns its four maps."""
+    autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=bf16)
+
+    def inference() -> None:
+        network.eval()
+        with torch.inference_mode(), autocast:
+            network(images)
+
+    def train() -> None:
+        network.train()
+        network.zero_grad()
+        with autocast:
+            loss = sum(m.float().square().mean() for m in network(images))
+        loss.backward()
+
+    return Contestant(name, inference, train, len(images))
+
+
+class PlainGRN(nn.Module):
+    """The formula of the paper, section 3.2, on (B, H, W, C)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gx = torch.norm(x, p=2, dim=(1, 2), keepdim=True)
+        nx = gx / (gx.mean(dim=-1, keepdim=True) + 1e-6)
+        return self.gamma * (x * nx) + self.beta + x
+
+
+class PlainNorm(nn.Module):
+    """LayerNorm over the channels of (B, C, H, W), by elementary operations."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(1, keepdim=True)
+        x = centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt()
+        return self.weight[:, None, None] * x + self.bias[:, None, None]
+
+
+class PlainBlock(nn.Module):
+    """The block of Figure 5, the inner part channels-last by two transpositions."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.pwconv1 = nn.Linear(dim, 4 * dim)
+        self.grn = PlainGRN(4 * dim)
+        self.pwconv2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
+        y = self.pwconv2(self.grn(F.gelu(self.pwconv1(y))))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class PlainConvNeXtV2(nn.Module):
+    """The network as published; returns the maps of its four stages."""
+
+    def __init__(self, arch: str) -> None:
+        super().__init__()
+        depths, dims = ARCHS[arch]["depths"], ARCHS[arch]["channels"]
+        stem = nn.Sequential(nn.Conv2d(3, dims[0], 4, stride=4), PlainNorm(dims[0]))
+        self.downsample_layers = nn.ModuleList([stem])
+        for narrow, wide in pairwise(dims):
+            conv = nn.Conv2d(narrow, wide, 2, stride=2)
+            self.downsample_layers.append(nn.Sequential(PlainNorm(narrow), conv))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(PlainBlock(dim) for _ in range(depth)))
+            for dim, depth in zip(dims, depths, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
+            x = stage(downsample(x))
+            maps.append(x)
+        return maps
+
+
+class V1Block(Block):
+    """ConvNeXt V1's block in our code: LayerScale instead of GRN."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        del self.grn
+        self.scale = nn.Parameter(torch.full((dim,), 1e-6))
+
+    def mlp(self, x: Tensor) -> Tensor:
+        return self.scale * self.pwconv2(F.gelu(self.pwconv1(self.norm(x))))
+
+
+def build_this(arch: str) -> nn.Module:
+    """Our backbone; without output norms, which the peers do not have."""
+    return ConvNeXtV2(arch, output_norm=False)
+
+
+def build_v1(arch: str) -> nn.Module:
+    """Our backbone with V1's blocks."""
+    network = build_this(arch)
+    for stage, dim in zip(network.stages, network.channels, strict=True):
+        for i in range(len(stage)):
+            stage[i] = V1Block(dim)
+    return network
+
+
+class TransformersMaps(nn.Module):
+    """transformers' network, returning its maps as ours does."""
+
+    def __init__(self, arch: str) -> None:
+        from transformers import ConvNextV2Config, ConvNextV2Model
+
+        super().__init__()
+        sizes = ARCHS[arch]
+        config = ConvNextV2Config(depths=sizes["depths"], hidden_sizes=sizes["channels"])
+        self.model = ConvNextV2Model(config)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.model(x, output_hidden_states=True).hidden_states[-4:]
+
+
+def build_timm(arch: str) -> nn.Module:
+    """timm's network; without pre-trained weights."""
+    import timm
+
+    return timm.create_model(f"convnextv2_{arch}", pretrained=False, features_only=True)
+
+
+def build_mmpretrain(arch: str) -> nn.Module:
+    """mmpretrain's network."""
+    from mmpretrain.models import ConvNeXt
+
+    options = {"use_grn": True, "layer_scale_init_value": 0.0, "gap_before_final_norm": False}
+    return ConvNeXt(arch, out_indices=(0, 1, 2, 3), **options)
+
+
+BUILDERS = {
+    REFERENCE: PlainConvNeXtV2,
+    "this project": build_this,
+    "this project, V1 blocks": build_v1,
+    "transformers": TransformersMaps,
+    "timm": build_timm,
+    "mmpretrain": build_mmpretrain,
+}
