@@ -23,8 +23,8 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=8e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=150, end=400),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=150, end=300),
 ]
-train_cfg = dict(max_iters=400, val_interval=400)
+train_cfg = dict(max_iters=300, val_interval=300)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(by_epoch=False, interval=50))
 log_processor = dict(by_epoch=False)

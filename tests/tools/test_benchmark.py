@@ -39,7 +39,7 @@ def test_contestants_give_the_four_maps(networks):
 
 @pytest.mark.slow
 def test_figures_of_a_small_run(tmp_path):
-    size = ["--arch", "atto", "--batch", 1, "--shape", 64, 64, "--repeats", 1]
+    size = ["--arch", "atto", "--batch", 2, "--shape", 160, 160, "--repeats", 1]
     args = [*size, "--only", "this", "--json", "figures.json"]
     status, output = run(tmp_path, "benchmark.py", "backbone", *args)
     assert status == 0, output
