@@ -36,7 +36,7 @@ PRETRAIN = CONFIGS / "pretrain/fcmae_convnextv2-atto_demo-trees.py"
 TASKS = {
     "trees, Faster R-CNN": (
         CONFIGS / "detection/faster-rcnn_convnextv2-atto_fpn_demo-trees.py",
-        ["--score-thr=0.5", "--scale=1"],
+        ["--score-thr=0.4", "--scale=1"],
         {"coco/bbox_mAP": "box AP", "coco/bbox_mAP_50": "box AP50"},
     ),
     "nuclei, Mask R-CNN": (
