@@ -20,10 +20,11 @@ model = dict(
     train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=300), rcnn=dict(sampler=dict(num=128))),
     test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.4))),
 )
+optim_wrapper = dict(optimizer=dict(lr=8e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=150, end=300),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=200, end=400),
 ]
-train_cfg = dict(max_iters=300, val_interval=300)
+train_cfg = dict(max_iters=400, val_interval=400)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(by_epoch=False, interval=50))
 log_processor = dict(by_epoch=False)

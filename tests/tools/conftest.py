@@ -1,10 +1,11 @@
-"""A folder with tiny labelled images, in which the commands are run."""
+"""A folder with tiny labelled images, in which the commands are run, and finished runs."""
 
 import json
 
 import cv2
 import numpy as np
 import pytest
+from processes import train
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,19 @@ def cwd(tmp_path_factory):
     for split, count in {"train": 7, "val": 3}.items():
         write_split(cwd / "shapes", split, count, rng)
     return cwd
+
+
+@pytest.fixture(scope="session")
+def finished(cwd):
+    """name -> work dir of a run of that config that nobody disturbed; each is trained once."""
+    done = {}
+
+    def get(name):
+        if name not in done:
+            done[name] = train(cwd, name, f"work_dirs/finished-{name}")
+        return done[name]
+
+    return get
 
 
 def write_split(root, split, count, rng):

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
+
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = Path(__file__).parent / "configs"
 # No GPU, so that results do not depend on the machine; one thread for each process.
@@ -49,20 +51,6 @@ def run(cwd, script, *args, timeout=120, **environment):
     return process.exitcode, output.read_text()
 
 
-def _run(cwd, argv, output, environment):
-    import torch
-
-    torch.set_num_threads(1)
-    os.environ |= ENVIRONMENT | environment
-    os.chdir(cwd)
-    with open(output, "w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.argv = argv
-    sys.path.insert(0, os.path.dirname(argv[0]))
-    runpy.run_path(argv[0], run_name="__main__")
-
-
 def run_shell(cwd, *command, timeout=180, **environment):
     """Run any command in a folder; returns what `run` does."""
     with socket.socket() as probe:  # a free port for the processes to meet at
@@ -86,3 +74,54 @@ def run_shell(cwd, *command, timeout=180, **environment):
         ).returncode
         output.seek(0)
         return status, output.read()
+
+
+def config(name):
+    return CONFIGS / f"tiny-{name}.py"
+
+
+def train(cwd, name, work_dir, *args, options=(), **environment):
+    """Run tools/train.py, which must succeed; returns the work dir."""
+    if options:
+        args = (*args, "--cfg-options", *options)
+    status, output = run(
+        cwd, "train.py", config(name), "--work-dir", work_dir, *args, **environment
+    )
+    assert status == 0, output
+    return cwd / work_dir
+
+
+def last_state(work_dir):
+    """Everything of the newest checkpoint that the rest of a run would depend on."""
+    newest = work_dir / Path((work_dir / "last_checkpoint").read_text()).name
+    content = torch.load(newest, map_location="cpu", weights_only=False)
+    return newest.name, {k: content[k] for k in ("state_dict", "optimizer", "param_schedulers")}
+
+
+def assert_same(got, expected, where=""):
+    if isinstance(expected, dict):
+        assert got.keys() == expected.keys(), where
+        for key in expected:
+            assert_same(got[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, (list, tuple)):
+        assert len(got) == len(expected), where
+        for i, pair in enumerate(zip(got, expected, strict=True)):
+            assert_same(*pair, f"{where}[{i}]")
+    elif isinstance(expected, torch.Tensor):
+        assert torch.equal(got, expected), where
+    else:
+        assert got == expected, where
+
+
+def _run(cwd, argv, output, environment):
+    import torch
+
+    torch.set_num_threads(1)
+    os.environ |= ENVIRONMENT | environment
+    os.chdir(cwd)
+    with open(output, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = argv
+    sys.path.insert(0, os.path.dirname(argv[0]))
+    runpy.run_path(argv[0], run_name="__main__")

@@ -1,0 +1,254 @@
+"""Recipes, learning rates and weight decay are the paper's."""
+
+import re
+
+import pytest
+from config_files import CONFIGS, LEAVES, build, leaf_id
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+
+FCMAE = "pretrain/fcmae_convnextv2-{}_32xb128-800e_in1k"
+COCO = "detection/mask-rcnn_convnextv2-{}_fpn_8xb4-lsj-3x-fcmae_coco"
+ADE = "segmentation/upernet_convnextv2-{}_8xb2-160k-fcmae-ft_ade20k-512x512"
+CHANNELS = {"tiny": [96, 192, 384, 768], "base": [128, 256, 512, 1024]}
+RELEASED = "https://dl.fbaipublicfiles.com/convnext/convnextv2"
+
+
+# --- the recipes are the paper's --------------------------------------------------------------
+
+# What each recipe must say, and who says so. "Project" is mmdet's projects/ConvNeXt-V2, "V1" the
+# recipe of ConvNeXt V1: the nearest public sources where the paper is silent.
+FCMAE_RECIPE = {
+    # paper, Table 8
+    "optim_wrapper.optimizer": {
+        "type": "AdamW",
+        "lr": 1.5e-4,
+        "betas": (0.9, 0.95),
+        "weight_decay": 0.05,
+    },
+    "auto_scale_lr": {"enable": True, "base_batch_size": 256},
+    "effective batch": 4096,
+    "train_cfg.max_epochs": 800,
+    "param_scheduler.0.type": "LinearLR",
+    "param_scheduler.0.end": 40,
+    "param_scheduler.1": {
+        "type": "CosineAnnealingLR",
+        "eta_min": 0.0,
+        "by_epoch": True,
+        "begin": 40,
+        "end": 800,
+        "convert_to_iter_based": True,
+    },
+    "train_dataloader.dataset.pipeline.2": {
+        "type": "convnextv2.RandomResizedCrop",
+        "size": 224,
+        "scale": (0.2, 1.0),
+    },
+    "train_dataloader.dataset.pipeline.3": {"type": "convnextv2.RandomFlips", "horizontal": 0.5},
+    "model.mask_ratio": 0.6,
+    "model.patch_size": 32,
+    "model.decoder_dim": 512,
+    "model.decoder_depth": 1,
+    "model.norm_pix": True,
+}
+COCO_RECIPE = {
+    # paper, A.3
+    "optim_wrapper.optimizer.type": "AdamW",
+    "optim_wrapper.optimizer.lr": 1e-4,
+    "optim_wrapper.optimizer.weight_decay": 0.05,
+    "effective batch": 32,
+    "auto_scale_lr": {"enable": False, "base_batch_size": 32},
+    "train_cfg.max_epochs": 36,
+    "train_dataloader.dataset.pipeline.3": {
+        "type": "RandomResize",
+        "scale": (1024, 1024),
+        "ratio_range": (0.1, 2.0),
+        "keep_ratio": True,
+    },
+    "train_dataloader.dataset.pipeline.4.crop_size": (1024, 1024),
+    "model.data_preprocessor.batch_augments.0.size": (1024, 1024),
+    "model.test_cfg.rcnn.nms.type": "soft_nms",
+    "optim_wrapper.paramwise_cfg.decay_rate": 0.95,  # one of .9, .95
+    # Project
+    "optim_wrapper.type": "AmpOptimWrapper",
+    "optim_wrapper.optimizer.betas": (0.9, 0.999),
+    "optim_wrapper.paramwise_cfg.decay_type": "layer_wise",
+    "param_scheduler.0.type": "LinearLR",
+    "param_scheduler.0.end": 1000,
+    "param_scheduler.1.type": "MultiStepLR",
+    "param_scheduler.1.milestones": [27, 33],
+    "param_scheduler.1.gamma": 0.1,
+    "model.test_cfg.rpn.nms.type": "nms",
+    "test_dataloader.dataset.pipeline.1.scale": (1333, 800),
+}
+ADE_RECIPE = {
+    # paper, A.4
+    "optim_wrapper.optimizer.type": "AdamW",
+    "optim_wrapper.optimizer.lr": 1e-4,  # one of 1, 2, 3 e-4
+    "optim_wrapper.optimizer.weight_decay": 0.05,
+    "optim_wrapper.paramwise_cfg.decay_rate": 0.9,  # one of .8, .9
+    "effective batch": 16,
+    "auto_scale_lr": {"enable": False, "base_batch_size": 16},
+    "train_cfg.max_iters": 160_000,
+    "train_dataloader.dataset.pipeline.4.crop_size": (512, 512),
+    "model.data_preprocessor.size": (512, 512),
+    "tta_pipeline.1.transforms.0": [
+        {"type": "Resize", "scale": scale, "keep_ratio": True}
+        for scale in [(1536, 384), (1792, 448), (2048, 512), (2304, 576), (2560, 640)]
+    ],
+    "tta_pipeline.1.transforms.1": [
+        {"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)
+    ],
+    "tta_model.type": "SegTTAModel",
+    # V1
+    "optim_wrapper.optimizer.betas": (0.9, 0.999),
+    "optim_wrapper.paramwise_cfg.decay_type": "stage_wise",
+    "param_scheduler.0.type": "LinearLR",
+    "param_scheduler.0.end": 1500,
+    "param_scheduler.1": {
+        "type": "PolyLR",
+        "power": 1.0,
+        "eta_min": 0.0,
+        "by_epoch": False,
+        "begin": 1500,
+        "end": 160_000,
+    },
+    "model.test_cfg": {"mode": "slide", "crop_size": (512, 512), "stride": (341, 341)},
+    "model.auxiliary_head.type": "FCNHead",
+    "model.auxiliary_head.loss_decode.loss_weight": 0.4,
+}
+# Drop path: paper, A.3 one of .2 to .5, A.4 one of .1 to .4; Base as the project has it. Weights:
+# paper, Table 6 (FCMAE alone) and Table 7 (FCMAE and the supervised fine-tune).
+RECIPES = {
+    FCMAE.format("tiny"): FCMAE_RECIPE | {"model.backbone.arch": "tiny"},
+    FCMAE.format("base"): FCMAE_RECIPE | {"model.backbone.arch": "base"},
+    **{
+        COCO.format(arch): COCO_RECIPE
+        | {
+            "model.backbone": {
+                "type": "convnextv2.ConvNeXtV2",
+                "arch": arch,
+                "drop_path_rate": drop_path,
+                "init_cfg": {
+                    "type": "Pretrained",
+                    "checkpoint": f"{RELEASED}/pt_only/convnextv2_{arch}_1k_224_fcmae.pt",
+                },
+            },
+            "model.neck.in_channels": CHANNELS[arch],
+        }
+        for arch, drop_path in {"tiny": 0.2, "base": 0.4}.items()
+    },
+    **{
+        ADE.format(arch): ADE_RECIPE
+        | {
+            "model.backbone": {
+                "type": "convnextv2.ConvNeXtV2",
+                "arch": arch,
+                "drop_path_rate": drop_path,
+                "init_cfg": {
+                    "type": "Pretrained",
+                    "checkpoint": f"{RELEASED}/im1k/convnextv2_{arch}_1k_224_ema.pt",
+                },
+            },
+            "model.decode_head.in_channels": CHANNELS[arch],
+            "model.auxiliary_head.in_channels": CHANNELS[arch][2],
+        }
+        for arch, drop_path in {"tiny": 0.2, "base": 0.4}.items()
+    },
+}
+
+
+def setting(cfg, name):
+    if name == "effective batch":  # the number of processes is in the name: 8xb4
+        processes, batch = map(int, re.search(r"_(\d+)xb(\d+)-", cfg.filename).groups())
+        assert cfg.train_dataloader.batch_size == batch
+        return processes * batch
+    for key in name.split("."):
+        cfg = cfg[int(key)] if key.isdigit() else cfg[key]
+    return cfg.to_dict() if hasattr(cfg, "to_dict") else cfg
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_is_the_papers(recipe):
+    cfg = Config.fromfile(CONFIGS / f"{recipe}.py")
+    expected = RECIPES[recipe]
+    assert {name: setting(cfg, name) for name in expected} == expected
+
+
+def test_every_recipe_is_in_the_table():
+    demos = {path for path in LEAVES if "_demo-" in path.name}
+    assert {str(p.relative_to(CONFIGS).with_suffix("")) for p in set(LEAVES) - demos} == set(
+        RECIPES
+    )
+
+
+@pytest.mark.parametrize("path", [p for p in LEAVES if "_demo-" not in p.name], ids=leaf_id)
+def test_runs_can_be_resumed_exactly(path):
+    cfg = Config.fromfile(path)
+    assert cfg.randomness.seed is not None
+    assert cfg.train_dataloader.sampler.type.startswith("convnextv2.Seeded")
+    assert cfg.train_dataloader.dataset.pipeline[0].type == "convnextv2.SeedTransforms"
+    assert {"type": "convnextv2.SeedEveryIterHook"} in cfg.custom_hooks
+    assert cfg.default_hooks.checkpoint.type == "convnextv2.AtomicCheckpointHook"
+
+
+# --- learning rates and weight decay ----------------------------------------------------------
+
+
+def optimizer_groups(recipe):
+    """{name: (learning rate, weight decay)} of a recipe, and the model."""
+    cfg = Config.fromfile(CONFIGS / f"{recipe}.py")
+    model = build(cfg)
+    options = {k: v for k, v in cfg.optim_wrapper.items() if k != "loss_scale"}
+    optimizer = build_optim_wrapper(model, {**options, "type": "OptimWrapper"})  # AMP wants a GPU
+    of = {p: (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    return {name: of[p] for name, p in model.named_parameters() if p.requires_grad}, model
+
+
+@pytest.mark.parametrize("recipe", [FCMAE, COCO, ADE])
+def test_weight_decay_is_for_matrices_and_kernels_only(recipe):
+    groups, model = optimizer_groups(recipe.format("base"))
+    for name, parameter in model.named_parameters():
+        # GRN, norms, biases and the mask token are the parameters of one dimension.
+        assert groups[name][1] == (0.05 if parameter.dim() > 1 else 0), name
+    some = ["backbone.stages.0.0.grn.gamma", "backbone.stages.3.2.grn.beta"]
+    some += ["decoder.mask_token"] if recipe == FCMAE else ["backbone.norm3.weight"]
+    assert {groups[name][1] for name in some} == {0}
+
+
+def test_learning_rates_of_mask_rcnn_decay_towards_the_stem():
+    groups, _ = optimizer_groups(COCO.format("base"))
+    steps = {
+        "backbone.downsample_layers.0.0.weight": 13,  # 12 steps above the stem (paper, A.1)
+        "backbone.downsample_layers.0.1.bias": 13,
+        "backbone.stages.0.2.pwconv1.weight": 12,
+        "backbone.downsample_layers.1.1.weight": 11,
+        "backbone.stages.1.0.grn.gamma": 11,
+        "backbone.stages.2.0.dwconv.weight": 10,
+        "backbone.stages.2.26.dwconv.weight": 2,
+        "backbone.downsample_layers.3.1.weight": 1,
+        "backbone.stages.3.2.pwconv2.weight": 1,
+        "backbone.norm0.weight": 0,
+        "neck.lateral_convs.0.conv.weight": 0,
+        "rpn_head.rpn_cls.weight": 0,
+        "roi_head.bbox_head.fc_cls.weight": 0,
+        "roi_head.mask_head.conv_logits.bias": 0,
+    }
+    for name, step in steps.items():
+        assert groups[name][0] == pytest.approx(1e-4 * 0.95**step), name
+    assert len({rate for rate, _ in groups.values()}) == 14
+
+
+def test_learning_rates_of_upernet_decay_by_stage():
+    groups, _ = optimizer_groups(ADE.format("base"))
+    steps = {
+        "backbone.downsample_layers.0.0.weight": 5,
+        "backbone.stages.0.0.dwconv.weight": 4,
+        "backbone.stages.2.26.grn.beta": 2,
+        "backbone.stages.3.0.pwconv1.weight": 1,
+        "backbone.norm0.weight": 0,
+        "decode_head.conv_seg.weight": 0,
+        "auxiliary_head.convs.0.conv.weight": 0,
+    }
+    for name, step in steps.items():
+        assert groups[name][0] == pytest.approx(1e-4 * 0.9**step), name

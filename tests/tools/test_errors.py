@@ -1,0 +1,154 @@
+"""Errors come before long work and say what to do; no code in a checkpoint runs."""
+
+import re
+
+import pytest
+import torch
+from processes import config, run
+
+from convnextv2.backbone import ConvNeXtV2
+
+pytestmark = pytest.mark.slow
+
+
+OTHER_ARCH = {"depths": [1, 1, 2, 1], "channels": [12, 16, 24, 32]}
+
+
+def refusal(cwd, script, *args):
+    """The output of a command that must fail, and not by a signal."""
+    status, output = run(cwd, script, *args)
+    assert status == 1, output
+    return output
+
+
+def test_all_missing_files_are_named_at_once(cwd):
+    output = refusal(
+        cwd,
+        "train.py",
+        config("mask-rcnn"),
+        "--work-dir",
+        "work_dirs/missing",
+        "--cfg-options",
+        "train_dataloader.dataset.data_root=nowhere",
+        "val_dataloader.dataset.ann_file=no.json",
+        "val_dataloader.dataset.data_prefix.img=no_images",
+        "val_evaluator.ann_file=shapes/other.json",
+        "model.backbone.init_cfg.type=Pretrained",
+        "model.backbone.init_cfg.checkpoint=no.pth",
+    )
+    lines = [line.strip() for line in output.splitlines() if line.startswith("  ")]
+    assert lines == [
+        "nowhere   (train_dataloader.dataset.data_root)",
+        "shapes/no.json   (val_dataloader.dataset.ann_file)",
+        "shapes/no_images   (val_dataloader.dataset.data_prefix.img)",
+        "shapes/other.json   (val_evaluator.ann_file)",
+        "no.pth   (model.backbone.init_cfg.checkpoint)",
+    ]
+    assert "--cfg-options SETTING=PATH" in output
+    assert "Traceback" not in output
+    assert not (cwd / "work_dirs/missing").exists()
+
+
+def test_missing_checkpoint_is_named(cwd):
+    output = refusal(cwd, "test.py", config("upernet"), "no.pth")
+    assert "no.pth   (load_from, or the checkpoint on the command line)" in output
+    output = refusal(cwd, "train.py", config("upernet"), "--resume", "no.pth")
+    assert "no.pth   (load_from, or the checkpoint on the command line)" in output
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "model.backbone.arch=giant",
+            "unknown arch 'giant'; choose one of atto, femto, pico, nano, tiny, base, large, huge",
+        ),
+        (
+            "optim_wrapper.paramwise_cfg.decay_rat=0.9",
+            "unknown paramwise_cfg options ['decay_rat']; known: ['decay_rate', 'decay_type']",
+        ),
+        (
+            "optim_wrapper.paramwise_cfg.decay_type=layerwise",
+            "decay_type must be one of ['block_wise', 'layer_wise', 'stage_wise'], got 'layerwise'",
+        ),
+    ],
+)
+def test_unknown_values_are_answered_with_the_known_ones(cwd, option, message):
+    args = config("fcmae-by-iter"), "--work-dir", "work_dirs/unknown", "--cfg-options", option
+    assert message in refusal(cwd, "train.py", *args)
+    assert not list((cwd / "work_dirs/unknown").glob("*.pth"))
+
+
+def test_initial_weights_that_fit_in_part_are_refused_unless_wanted(cwd):
+    other = ConvNeXtV2(OTHER_ARCH, output_norm=False)
+    torch.save(other.state_dict(), cwd / "other.pth")
+    options = [
+        "model.backbone.init_cfg.type=Pretrained",
+        "model.backbone.init_cfg.checkpoint=other.pth",
+        "train_cfg.max_iters=1",
+    ]
+    args = config("fcmae-by-iter"), "--work-dir", "work_dirs/partial", "--cfg-options", *options
+    output = refusal(cwd, "train.py", *args)
+    summary = r"other\.pth.*: (\d+) of (\d+) tensors .*matched"
+    matched, wanted = map(int, re.search(summary, output).groups())
+    assert 0 < matched < wanted
+    assert "strict=False" in output
+    # Refused before the first iteration, accepted when asked for.
+    assert not (cwd / "work_dirs/partial/losses_0.txt").exists()
+    status, output = run(cwd, "train.py", *args, "model.backbone.init_cfg.strict=False")
+    assert status == 0, output
+    assert re.search(summary, output)
+
+
+@pytest.mark.parametrize("how", ["resume", "test"])
+def test_a_checkpoint_of_another_model_is_refused(cwd, finished, how):
+    checkpoint = finished("fcmae-by-iter") / "iter_8.pth"
+    args = [checkpoint] if how == "test" else ["--resume", checkpoint]
+    script = "test.py" if how == "test" else "train.py"
+    output = refusal(cwd, script, config("upernet"), *args, "--work-dir", "work_dirs/other")
+    assert "model and loaded state dict do not match exactly" in output
+    assert "decode_head.conv_seg.weight" in output
+
+
+class Foreign:
+    """Something that writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("how", ["init_cfg", "resume", "test"])
+def test_code_in_a_checkpoint_does_not_run(cwd, finished, how):
+    touched = cwd / "touched"
+    content = torch.load(finished("upernet") / "iter_6.pth", weights_only=False)
+    content["meta"]["extra"] = Foreign(str(touched))
+    torch.save(content, cwd / "foreign.pth")
+    del content["meta"]["extra"]
+    # Tensors and text only, but text that mmengine used to execute.
+    content["meta"]["config"] = f"file = open({str(touched)!r}, 'w')"
+    torch.save(content, cwd / "config.pth")
+
+    def start(checkpoint):
+        args = [config("upernet"), "--work-dir", f"work_dirs/code-{how}-{checkpoint}"]
+        if how == "test":
+            return run(cwd, "test.py", *args, checkpoint)
+        if how == "resume":
+            return run(cwd, "train.py", *args, "--resume", checkpoint)
+        init_cfg = ["type=Pretrained", f"checkpoint={checkpoint}"]
+        init_cfg = [f"model.backbone.init_cfg.{option}" for option in init_cfg]
+        return run(cwd, "train.py", *args, "--cfg-options", *init_cfg, "train_cfg.max_iters=1")
+
+    status, output = start("foreign.pth")
+    assert status == 1, output
+    assert "foreign.pth was refused" in output
+    assert not touched.exists()
+    status, output = start("config.pth")
+    assert status == 0, output
+    assert not touched.exists()
+    # The file does what the test is afraid of.
+    torch.load(cwd / "foreign.pth", weights_only=False)
+    assert touched.exists()
+    touched.unlink()
