@@ -5,16 +5,20 @@ PYTHON ?= .venv/bin/python
 # Without a GPU, a fixed torch for which mmcv is known to build; with a GPU, your own is kept.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup demo test lint
+.PHONY: help setup minkowski demo test lint
 
 help:
 	@echo 'make demo    pre-train, detect and segment on real images (about 15 minutes on two cores)'
 	@echo 'make test    all tests and the linter'
 	@echo 'make setup   only the environment, .venv (both of the above do it first)'
+	@echo 'make minkowski   build MinkowskiEngine, for FCMAE with encoder=minkowski (6 minutes)'
 	@echo 'PYTHON=...   use an environment that already works, for any of them'
 
 setup:
 	@bash tools/setup_env.sh "$(PYTHON)" "$(TORCH)"
+
+minkowski: setup
+	@bash tools/setup_minkowski.sh "$(PYTHON)"
 
 demo: setup
 	$(PYTHON) tools/demo.py

@@ -5,6 +5,7 @@ from .decoder import FCMAEDecoder
 from .dense import encode_dense
 from .fcmae import ENCODERS, FCMAE
 from .metric import ReconstructionLoss
+from .minkowski import encode_minkowski
 from .packed import encode_packed
 from .patches import patchify, random_mask, unpatchify
 from .preprocessor import FCMAEDataPreprocessor
@@ -22,6 +23,7 @@ __all__ = [
     "ReconstructionLoss",
     "UnlabelledImages",
     "encode_dense",
+    "encode_minkowski",
     "encode_packed",
     "patchify",
     "random_mask",

@@ -9,10 +9,11 @@ from convnextv2.registry import MODELS
 
 from .decoder import FCMAEDecoder
 from .dense import encode_dense, resize_mask
+from .minkowski import encode_minkowski
 from .packed import encode_packed
 from .patches import patchify, random_mask, unpatchify
 
-ENCODERS = {"packed": encode_packed, "dense": encode_dense}
+ENCODERS = {"packed": encode_packed, "dense": encode_dense, "minkowski": encode_minkowski}
 STRIDE = 32  # of the backbone's last stage
 
 
@@ -20,13 +21,14 @@ STRIDE = 32  # of the backbone's last stage
 class FCMAE(BaseModel):
     """Hide most of an image, encode the rest, predict what was hidden.
 
-    The encoder is the backbone, run by `encode_packed` or `encode_dense`: the same parameters
-    under ``backbone.``, which a detector's or segmenter's backbone loads as they are.
+    The encoder is the backbone, run by one of `ENCODERS`: the same parameters under
+    ``backbone.``, which a detector's or segmenter's backbone loads as they are.
 
     Args:
         backbone: Config of a `ConvNeXtV2`; `output_norm` is set to False.
-        encoder: ``packed`` computes visible pixels only; ``dense`` is the readable reference.
-            Both give the same values.
+        encoder: ``packed`` computes visible pixels only; ``dense`` is the readable reference;
+            ``minkowski`` uses the sparse tensors of MinkowskiEngine (`make minkowski`). All give
+            the same values.
         mask_ratio: Share of hidden patches, between 0 and 1.
         patch_size: Side of a patch in pixels, a multiple of 32.
         decoder_dim: Width of the decoder.

@@ -1,4 +1,6 @@
-"""The packed encoder against the dense reference, and both against what a mask means."""
+"""The encoders against each other, and against what a mask means."""
+
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -6,8 +8,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from convnextv2.backbone import ConvNeXtV2
-from convnextv2.pretrain import ENCODERS, FCMAE, encode_dense, encode_packed, random_mask
+from convnextv2.pretrain import ENCODERS, FCMAE, encode_packed, random_mask
 from convnextv2.pretrain.packed import visible_pixels
+
+needs_minkowski = pytest.mark.skipif(
+    find_spec("MinkowskiEngine") is None, reason="MinkowskiEngine is not installed: make minkowski"
+)
+MARKS = {"minkowski": needs_minkowski}
+each_encoder = pytest.mark.parametrize(
+    "encoder", [pytest.param(name, marks=MARKS.get(name, ())) for name in ENCODERS]
+)
+each_sparse_encoder = pytest.mark.parametrize(
+    "encoder", ["packed", pytest.param("minkowski", marks=needs_minkowski)]
+)
 
 ARCH = {"depths": (1, 2, 1, 1), "channels": (8, 16, 32, 64)}
 
@@ -26,21 +39,22 @@ def make_fcmae(arch, encoder="packed", seed=0, **options):
     return model.double()
 
 
+@each_sparse_encoder
 @pytest.mark.parametrize("arch", [ARCH, "atto", "nano"], ids=["small", "atto", "nano"])
 @pytest.mark.parametrize(
     ("batch", "channels", "size", "patch_size"),
     [(1, 3, (96, 96), 32), (3, 3, (64, 160), 32), (3, 1, (128, 64), 64), (2, 5, (96, 64), 32)],
 )
-def test_packed_equals_dense(arch, batch, channels, size, patch_size):
+def test_sparse_equals_dense(encoder, arch, batch, channels, size, patch_size):
     """Loss, predictions and the gradient of every parameter to 1e-10 relative, float64."""
     options = {"in_channels": channels, "patch_size": patch_size}
-    packed, dense = (make_fcmae(arch, encoder, **options) for encoder in ("packed", "dense"))
+    sparse, dense = (make_fcmae(arch, name, **options) for name in (encoder, "dense"))
     images = torch.randn(batch, channels, *size).double()
-    mask = packed.draw_mask(images)
-    for model in (packed, dense):
+    mask = sparse.draw_mask(images)
+    for model in (sparse, dense):
         model(images, mask, mode="loss")["loss"].backward()
-    torch.testing.assert_close(packed(images, mask), dense(images, mask), rtol=1e-10, atol=1e-10)
-    for (name, p), q in zip(packed.named_parameters(), dense.parameters(), strict=True):
+    torch.testing.assert_close(sparse(images, mask), dense(images, mask), rtol=1e-10, atol=1e-10)
+    for (name, p), q in zip(sparse.named_parameters(), dense.parameters(), strict=True):
         assert q.grad.abs().sum() > 0, f"{name} has no gradient"
         scale = q.grad.abs().max()
         torch.testing.assert_close(p.grad / scale, q.grad / scale, rtol=0, atol=1e-10, msg=name)
@@ -60,8 +74,9 @@ def sparse_convolution_loop(block, x, visible):
     return out
 
 
-def test_dense_encoder_equals_a_loop_over_visible_pixels():
-    """One image, one block a stage: the reference itself against sparse convolution's meaning."""
+@each_encoder
+def test_encoder_equals_a_loop_over_visible_pixels(encoder):
+    """One image, one block a stage, against sparse convolution's meaning."""
     model = make_fcmae({"depths": (1, 1, 1, 1), "channels": (4, 4, 8, 8)})
     net = model.backbone
     images = torch.randn(1, 3, 64, 96).double()
@@ -79,11 +94,11 @@ def test_dense_encoder_equals_a_loop_over_visible_pixels():
             gx = rows.square().sum(0).sqrt()
             rows = block.grn.gamma * rows * gx / (gx.mean() + 1e-6) + block.grn.beta + rows
             x[0, :, visible] += block.pwconv2(rows).T
-        for encode in (encode_dense, encode_packed):
-            torch.testing.assert_close(encode(net, images, mask), x, rtol=1e-10, atol=1e-10)
+        features = ENCODERS[encoder](net, images, mask)
+    torch.testing.assert_close(features, x, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@each_encoder
 @pytest.mark.parametrize("hidden_value", [1e6, float("nan")])
 def test_hidden_pixels_change_nothing_by_one_bit(encoder, hidden_value):
     model = make_fcmae(ARCH, encoder).float()
@@ -95,7 +110,7 @@ def test_hidden_pixels_change_nothing_by_one_bit(encoder, hidden_value):
     assert torch.equal(model.forward_encoder(images, mask), model.forward_encoder(changed, mask))
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@each_encoder
 def test_other_images_of_the_batch_change_nothing_by_one_bit(encoder):
     """GRN's norm is of each image alone (the released code's is over the whole batch)."""
     model = make_fcmae(ARCH, encoder).float()
@@ -108,14 +123,14 @@ def test_other_images_of_the_batch_change_nothing_by_one_bit(encoder):
     assert not torch.equal(before[1], after[1])
 
 
-def test_with_everything_visible_the_encoder_is_the_backbone():
+@each_encoder
+def test_with_everything_visible_the_encoder_is_the_backbone(encoder):
     """The same modules, so that nothing is converted between pre-training and fine-tuning."""
     model = make_fcmae(ARCH)
     images = torch.randn(2, 3, 64, 96).double()
     mask = torch.ones(2, 2, 3, dtype=torch.bool)
-    for encode in ENCODERS.values():
-        features = encode(model.backbone, images, mask)
-        torch.testing.assert_close(features, model.backbone(images)[-1], rtol=1e-10, atol=1e-10)
+    features = ENCODERS[encoder](model.backbone, images, mask)
+    torch.testing.assert_close(features, model.backbone(images)[-1], rtol=1e-10, atol=1e-10)
 
 
 def test_visible_pixels_are_in_the_order_of_patches():
@@ -136,14 +151,15 @@ def test_checkpointing_changes_nothing():
         assert torch.equal(p.grad, q.grad)
 
 
-def test_drop_path_is_the_same_in_both_encoders():
+@each_sparse_encoder
+def test_drop_path_is_that_of_the_dense_encoder(encoder):
     net = ConvNeXtV2(ARCH, drop_path_rate=0.5, output_norm=False).double().train()
     images = torch.randn(4, 3, 64, 64).double()
     mask = random_mask(2, 2, 0.5, torch.arange(4))
     maps = []
-    for encode in ENCODERS.values():
+    for name in (encoder, "dense"):
         torch.manual_seed(1)
-        maps.append(encode(net, images, mask))
+        maps.append(ENCODERS[name](net, images, mask))
     torch.testing.assert_close(*maps, rtol=1e-10, atol=1e-10)
 
 
