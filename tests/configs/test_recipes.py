@@ -7,7 +7,11 @@ from config_files import CONFIGS, LEAVES, build, leaf_id
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
+from convnextv2.backbone.convnextv2 import ARCHS
+
 FCMAE = "pretrain/fcmae_convnextv2-{}_32xb128-800e_in1k"
+FCMAE_1600 = FCMAE.replace("800e", "1600e")
+CUSTOM = "pretrain/fcmae_convnextv2-{}_custom"
 COCO = "detection/mask-rcnn_convnextv2-{}_fpn_8xb4-lsj-3x-fcmae_coco"
 ADE = "segmentation/upernet_convnextv2-{}_8xb2-160k-fcmae-ft_ade20k-512x512"
 CHANNELS = {"tiny": [96, 192, 384, 768], "base": [128, 256, 512, 1024]}
@@ -120,8 +124,21 @@ ADE_RECIPE = {
 # Drop path: paper, A.3 one of .2 to .5, A.4 one of .1 to .4; Base as the project has it. Weights:
 # paper, Table 6 (FCMAE alone) and Table 7 (FCMAE and the supervised fine-tune).
 RECIPES = {
-    FCMAE.format("tiny"): FCMAE_RECIPE | {"model.backbone.arch": "tiny"},
-    FCMAE.format("base"): FCMAE_RECIPE | {"model.backbone.arch": "base"},
+    **{FCMAE.format(arch): FCMAE_RECIPE | {"model.backbone.arch": arch} for arch in ARCHS},
+    **{
+        FCMAE_1600.format(arch): FCMAE_RECIPE
+        | {
+            "model.backbone.arch": arch,
+            "train_cfg.max_epochs": 1600,
+            "param_scheduler.1": FCMAE_RECIPE["param_scheduler.1"] | {"end": 1600},
+        }
+        for arch in ARCHS
+    },
+    **{
+        CUSTOM.format(arch): {k: v for k, v in FCMAE_RECIPE.items() if k != "effective batch"}
+        | {"model.backbone.arch": arch, "train_dataloader.batch_size": 64}
+        for arch in ARCHS
+    },
     **{
         COCO.format(arch): COCO_RECIPE
         | {
