@@ -26,6 +26,35 @@ def read_checkpoint(checkpoint: str) -> dict[str, Tensor]:
         FileNotFoundError: No such file.
         ValueError: The file holds objects other than tensors and plain data.
     """
+    content = _read(checkpoint)
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    tensors = {}
+    if isinstance(content, dict):
+        tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise ValueError(f"{checkpoint} holds no tensors by name, so it is no weight file")
+    return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+
+
+def read_training_facts(checkpoint: str) -> dict[str, str]:
+    """What a training checkpoint says of its run: epoch, iter, seed, time and versions, as text.
+
+    Empty for files of other origin.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file holds objects other than tensors and plain data.
+    """
+    content = _read(checkpoint)
+    meta = content.get("meta") if isinstance(content, dict) else None
+    known = ("experiment_name", "epoch", "iter", "seed", "time", "mmengine_version")
+    return {key: str(meta[key]) for key in known if key in (meta or {})}
+
+
+def _read(checkpoint: str) -> object:
+    """A weight file's content: tensors and plain data only."""
     path = _local_file(checkpoint)
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -36,21 +65,12 @@ def read_checkpoint(checkpoint: str) -> dict[str, Tensor]:
     allowed = [*get_torch_safe_globals(), argparse.Namespace]
     try:
         with torch.serialization.safe_globals(allowed):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{checkpoint} was refused: it is no weight file, or holds objects that would run "
             f"code when loaded. {error}"
         ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = {}
-    if isinstance(content, dict):
-        tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise ValueError(f"{checkpoint} holds no tensors by name, so it is no weight file")
-    return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
 
 
 def _local_file(checkpoint: str) -> Path:

@@ -67,8 +67,15 @@ def convert(source: str, target: Path, layout: str) -> str:
     )
 
 
-def write(tensors: dict, target: Path, layout: str) -> None:
-    """Write tensors as people with that layout expect them; completely or not at all."""
+def write(tensors: dict, target: Path, layout: str, **metadata: str) -> None:
+    """Write tensors as people with that layout expect them; completely or not at all.
+
+    Args:
+        tensors: By name.
+        target: Ends in .safetensors, or in anything else for torch's format.
+        layout: Whose people.
+        metadata: Kept in the head of a .safetensors file.
+    """
     import torch
 
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -77,7 +84,7 @@ def write(tensors: dict, target: Path, layout: str) -> None:
             from safetensors.torch import save_file
 
             own_memory = {k: v.clone().contiguous() for k, v in tensors.items()}
-            save_file(own_memory, partial, metadata={"format": "pt"})
+            save_file(own_memory, partial, metadata={"format": "pt", **metadata})
         else:
             wrapper = WRAPPERS.get(layout)
             torch.save({wrapper: tensors} if wrapper else tensors, partial)

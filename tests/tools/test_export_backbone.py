@@ -1,0 +1,52 @@
+"""export_backbone.py: the file loads where the training checkpoint does, and explains itself."""
+
+import json
+
+import pytest
+import torch
+from processes import config, run
+from safetensors import safe_open
+
+from convnextv2.backbone import read_checkpoint
+
+TOOL = "export_backbone.py"
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_export_holds_the_trained_backbone_and_its_facts(cwd, finished):
+    checkpoint = finished("fcmae-by-iter") / "iter_8.pth"
+    status, output = run(cwd, TOOL, config("fcmae-by-iter"), checkpoint, "export.safetensors")
+    assert status == 0, output
+    trained = {
+        k.removeprefix("backbone."): v
+        for k, v in read_checkpoint(str(checkpoint)).items()
+        if k.startswith("backbone.")
+    }
+    exported = read_checkpoint(str(cwd / "export.safetensors"))
+    assert exported.keys() == trained.keys()
+    assert all(torch.equal(exported[k], trained[k]) for k in trained)
+    with safe_open(cwd / "export.safetensors", "pt") as file:
+        facts = {k: json.loads(v) for k, v in file.metadata().items() if k != "format"}
+    assert facts["in_channels"] == 3
+    assert len(facts["mean"]) == len(facts["std"]) == 3
+    assert facts["training"]["iter"] == "8"
+    assert facts["training"]["mask_ratio"] == 0.6
+
+    # A detector that knows the arch takes it by the one variable.
+    options = ["model.backbone.init_cfg.type=Pretrained", "train_cfg.max_iters=1"]
+    options += ["model.backbone.init_cfg.checkpoint=export.safetensors"]
+    args = config("upernet"), "--work-dir", "work_dirs/from-export", "--cfg-options", *options
+    status, output = run(cwd, "train.py", *args)
+    assert status == 0, output
+    assert f"{len(trained)} of {len(trained)} tensors matched" in output
+
+
+def test_a_checkpoint_of_another_arch_is_refused(cwd, finished, tmp_path):
+    checkpoint = finished("fcmae-by-iter") / "iter_8.pth"
+    args = config("fcmae-by-iter"), checkpoint, tmp_path / "x.safetensors"
+    status, output = run(cwd, TOOL, *args, "--cfg-options", "model.backbone.arch=nano")
+    assert status == 1
+    assert "Is this the right arch?" in output
+    assert "Traceback" not in output
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,77 @@
+"""Write the backbone of a training checkpoint as one safetensors file that explains itself.
+
+Its metadata hold the arch, the image channels with their mean and standard deviation, and what
+is known of the training. Detection and segmentation configs take the file, or the training
+checkpoint as it is, as model.backbone.init_cfg.checkpoint.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from launch import read_config
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example:\n  python tools/export_backbone.py CONFIG work_dirs/NAME/epoch_800.pth "
+        "backbone.safetensors",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="the config that was trained")
+    parser.add_argument("checkpoint", help="path or address of its checkpoint")
+    parser.add_argument("target", help="file to write, ends in .safetensors")
+    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    args = parser.parse_args()
+    target = Path(args.target)
+    if target.suffix != ".safetensors":
+        parser.error(f"{target}: the name must end in .safetensors")
+    if not target.parent.is_dir():
+        parser.error(f"{target.parent.absolute()} does not exist")
+    cfg = read_config(args.config, args.cfg_options)
+    try:
+        print(export(cfg, args.checkpoint, target))
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def export(cfg, checkpoint: str, target: Path) -> str:
+    """Write the file; returns a line about it.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        ValueError: The checkpoint is not one of this config's backbone.
+    """
+    from convert_checkpoint import write
+
+    from convnextv2.backbone import ConvNeXtV2
+    from convnextv2.backbone.pretrained import load_pretrained
+    from convnextv2.backbone.read_checkpoint import read_training_facts
+
+    backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
+    network = ConvNeXtV2(**{**backbone, "output_norm": False})
+    load_pretrained(network, checkpoint)
+    state_dict = network.state_dict()
+    preprocessor = cfg.model.get("data_preprocessor") or {}
+    facts = {
+        "arch": json.dumps(backbone.get("arch", "tiny")),
+        "in_channels": json.dumps(network.in_channels),
+        "mean": json.dumps(preprocessor.get("mean")),
+        "std": json.dumps(preprocessor.get("std")),
+        "training": json.dumps(
+            {
+                **read_training_facts(checkpoint),
+                **{k: cfg.model[k] for k in ("mask_ratio", "patch_size") if k in cfg.model},
+            }
+        ),
+    }
+    write(state_dict, target, "convnextv2", **facts)
+    return f"{target}: {len(state_dict)} tensors; " + ", ".join(
+        f"{k} {v}" for k, v in facts.items()
+    )
+
+
+if __name__ == "__main__":
+    main()
