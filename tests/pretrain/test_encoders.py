@@ -98,28 +98,37 @@ def test_encoder_equals_a_loop_over_visible_pixels(encoder):
     torch.testing.assert_close(features, x, rtol=1e-10, atol=1e-10)
 
 
+def assert_unchanged(encoder, before, after):
+    """Not by one bit; but MinkowskiEngine's threads put rows into any order, so its sums round."""
+    if encoder == "minkowski":
+        torch.testing.assert_close(before, after, rtol=1e-11, atol=1e-11)
+    else:
+        assert torch.equal(before, after)
+
+
 @each_encoder
 @pytest.mark.parametrize("hidden_value", [1e6, float("nan")])
 def test_hidden_pixels_change_nothing_by_one_bit(encoder, hidden_value):
-    model = make_fcmae(ARCH, encoder).float()
-    images = torch.randn(2, 3, 96, 128)
+    model = make_fcmae(ARCH, encoder)
+    images = torch.randn(2, 3, 96, 128).double()
     mask = model.draw_mask(images)
     changed = images.clone()
     hidden = ~mask.repeat_interleave(32, 1).repeat_interleave(32, 2)
     changed.permute(0, 2, 3, 1)[hidden] = hidden_value
-    assert torch.equal(model.forward_encoder(images, mask), model.forward_encoder(changed, mask))
+    maps = (model.forward_encoder(x, mask) for x in (images, changed))
+    assert_unchanged(encoder, *maps)
 
 
 @each_encoder
 def test_other_images_of_the_batch_change_nothing_by_one_bit(encoder):
     """GRN's norm is of each image alone (the released code's is over the whole batch)."""
-    model = make_fcmae(ARCH, encoder).float()
-    images = torch.randn(3, 3, 96, 96)
+    model = make_fcmae(ARCH, encoder)
+    images = torch.randn(3, 3, 96, 96).double()
     mask = model.draw_mask(images)
     changed = images.clone()
-    changed[1:] = 50 * torch.randn(2, 3, 96, 96)
+    changed[1:] = 50 * torch.randn(2, 3, 96, 96).double()
     before, after = (model.forward_encoder(x, mask) for x in (images, changed))
-    assert torch.equal(before[0], after[0])
+    assert_unchanged(encoder, before[0], after[0])
     assert not torch.equal(before[1], after[1])
 
 
