@@ -9,7 +9,14 @@ from .minkowski import encode_minkowski
 from .packed import encode_packed
 from .patches import patchify, random_mask, unpatchify
 from .preprocessor import FCMAEDataPreprocessor
-from .transforms import LoadImage, PackFCMAEInputs, RandomFlips, RandomResizedCrop
+from .transforms import (
+    LoadImage,
+    PackFCMAEInputs,
+    RandomFlips,
+    RandomResizedCrop,
+    UnreadableImageError,
+)
+from .unreadable import UnreadableImagesHook
 
 __all__ = [
     "ENCODERS",
@@ -22,6 +29,8 @@ __all__ = [
     "RandomResizedCrop",
     "ReconstructionLoss",
     "UnlabelledImages",
+    "UnreadableImageError",
+    "UnreadableImagesHook",
     "encode_dense",
     "encode_minkowski",
     "encode_packed",

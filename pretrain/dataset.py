@@ -7,12 +7,17 @@ from mmengine.dataset import BaseDataset
 
 from convnextv2.registry import DATASETS
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+from .transforms import UnreadableImageError
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 
 
 @DATASETS.register_module()
 class UnlabelledImages(BaseDataset):
     """All images below a folder, whatever its sub-folders mean.
+
+    In the place of an image that cannot be read comes another, drawn at random. The sample's
+    ``unreadable`` says so to `UnreadableImagesHook`: a line for each such file, ``PATH: REASON``.
 
     Args:
         data_root: The folder.
@@ -24,6 +29,16 @@ class UnlabelledImages(BaseDataset):
 
     def __init__(self, data_root: str, pipeline: list, **kwargs: object) -> None:
         super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
+
+    def __getitem__(self, idx: int) -> dict:
+        unreadable = []
+        for _ in range(self.max_refetch + 1):
+            try:
+                return {**self.prepare_data(idx), "unreadable": "\n".join(unreadable)}
+            except UnreadableImageError as error:
+                unreadable.append(str(error))
+                idx = self._rand_another()
+        raise RuntimeError("too many unreadable images in a row:\n" + "\n".join(unreadable))
 
     def load_data_list(self) -> list[dict]:
         """Paths of the images, sorted, so that the order is the same on every machine."""

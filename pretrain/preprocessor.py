@@ -38,6 +38,7 @@ class FCMAEDataPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """``inputs`` (B, C, H, W), or a list of (C, H, W), becomes normalised float32."""
         data = dict(data)
+        data.pop("unreadable", None)  # for `UnreadableImagesHook`
         images = data["inputs"]
         images = torch.stack(list(images)) if not isinstance(images, Tensor) else images
         images = self.cast_data(images).float()

@@ -9,38 +9,63 @@ import math
 import cv2
 import numpy as np
 import torch
-from mmengine.logging import print_log
 
 from convnextv2.backbone.resume import SeededIndex
 from convnextv2.registry import TRANSFORMS
 
 
+class UnreadableImageError(ValueError):
+    """A file that cannot be used; the message begins with its path."""
+
+
 @TRANSFORMS.register_module()
 class LoadImage:
-    """Read ``img_path`` into ``img`` (H, W, C); a file that does not decode is named and skipped.
+    """Read ``img_path`` into ``img`` (H, W, C).
 
     Args:
         in_channels: 3: RGB, grey images repeated, alpha dropped, 8 bits. Any other number: the
             channels of the file as they are, which must be that many; 16 bits stay 16 bits.
+            ``.npy`` files hold (H, W) or (H, W, C) arrays and are taken as they are.
+
+    Raises:
+        UnreadableImageError: The file is missing, empty, truncated, no image, or has another
+            number of channels. `UnlabelledImages` puts another image in its place.
     """
 
     def __init__(self, in_channels: int = 3) -> None:
         self.in_channels = in_channels
 
-    def __call__(self, results: dict) -> dict | None:
-        flag = cv2.IMREAD_COLOR_RGB if self.in_channels == 3 else cv2.IMREAD_UNCHANGED
-        image = cv2.imread(results["img_path"], flag)
-        if image is None:
-            # None makes mmengine's dataset draw another image in its place.
-            print_log(f"cannot read {results['img_path']}: skipped", "current", level=30)
-            return None
+    def __call__(self, results: dict) -> dict:
+        path = results["img_path"]
+        try:
+            read = self._read_array if path.lower().endswith(".npy") else self._read_image
+            image = read(path)
+        except (OSError, ValueError, cv2.error) as error:
+            raise UnreadableImageError(f"{path}: {error}") from error
         image = image if image.ndim == 3 else image[..., None]
         if image.shape[2] != self.in_channels:
-            raise ValueError(
-                f"{results['img_path']} has {image.shape[2]} channels, expected {self.in_channels}"
+            raise UnreadableImageError(
+                f"{path}: {image.shape[2]} channels, expected {self.in_channels}"
             )
         results["img"] = image
         return results
+
+    def _read_image(self, path: str) -> np.ndarray:
+        # Decoding from memory: from a file, OpenCV fills up truncated JPEGs with grey.
+        content = np.fromfile(path, np.uint8)
+        if not len(content):
+            raise ValueError("the file is empty")
+        flag = cv2.IMREAD_COLOR_RGB if self.in_channels == 3 else cv2.IMREAD_UNCHANGED
+        image = cv2.imdecode(content, flag)
+        if image is None:
+            raise ValueError("truncated, or no image")
+        return image
+
+    def _read_array(self, path: str) -> np.ndarray:
+        image = np.load(path, allow_pickle=False)
+        if image.ndim not in (2, 3) or not image.size:
+            raise ValueError(f"an array of shape {image.shape}, expected (H, W) or (H, W, C)")
+        return image
 
 
 @TRANSFORMS.register_module()

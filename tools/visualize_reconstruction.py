@@ -42,6 +42,7 @@ def reconstruct(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]
 
     from convnextv2.backbone import read_checkpoint
     from convnextv2.backbone.resume import SeededIndex
+    from convnextv2.pretrain import UnreadableImageError
 
     model = MODELS.build(cfg.model).to(get_device()).eval()
     model.load_state_dict(read_checkpoint(checkpoint))
@@ -49,9 +50,10 @@ def reconstruct(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]
     pipeline = Compose(transforms)
     rows = []
     for i, path in enumerate(paths):
-        sample = pipeline({"img_path": path, "sample_idx": SeededIndex(i, seed, i)})
-        if sample is None:
-            raise SystemExit(f"cannot read {path}")
+        try:
+            sample = pipeline({"img_path": path, "sample_idx": SeededIndex(i, seed, i)})
+        except UnreadableImageError as error:
+            raise SystemExit(f"cannot read {error}") from error
         original = sample["inputs"].float()
         seeds = torch.tensor([sample["seed"]])
         with torch.inference_mode():

@@ -8,7 +8,12 @@ from mmengine.registry import DATASETS, MODELS
 from torch.utils.data import DataLoader
 
 from convnextv2.backbone.resume import SeededIndex, SeededInfiniteSampler, SeededSampler
-from convnextv2.pretrain import LoadImage, RandomFlips, RandomResizedCrop
+from convnextv2.pretrain import (
+    LoadImage,
+    RandomFlips,
+    RandomResizedCrop,
+    UnreadableImageError,
+)
 
 PIPELINE = [
     {"type": "convnextv2.SeedTransforms"},
@@ -106,16 +111,20 @@ def test_sixteen_bits_and_one_channel_stay_as_they_are(tmp_path):
     loaded = LoadImage(in_channels=1)({"img_path": str(tmp_path / "deep.tif")})["img"]
     assert loaded.dtype == np.uint16
     assert np.array_equal(loaded[..., 0], image)
-    with pytest.raises(ValueError, match=r"deep.tif has 1 channels, expected 4"):
+    with pytest.raises(UnreadableImageError, match=r"deep.tif: 1 channels, expected 4"):
         LoadImage(in_channels=4)({"img_path": str(tmp_path / "deep.tif")})
     pipeline = [dict(t, in_channels=1) if "Load" in t["type"] else t for t in PIPELINE]
     assert make_dataset(tmp_path, pipeline)[SeededIndex(0, 0)]["inputs"].shape == (1, 32, 32)
 
 
-def test_a_file_that_does_not_decode_is_replaced_by_another(folder):
-    (folder / "a.png").write_bytes(b"not a png")
-    sample = make_dataset(folder)[SeededIndex(0, 0)]
-    assert sample["inputs"].shape == (3, 32, 32)
+def test_arrays_are_taken_as_they_are(tmp_path):
+    image = np.random.default_rng(0).random((40, 50, 7)).astype(np.float32)
+    np.save(tmp_path / "a.npy", image)
+    loaded = LoadImage(in_channels=7)({"img_path": str(tmp_path / "a.npy")})["img"]
+    assert np.array_equal(loaded, image)
+    np.save(tmp_path / "object.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(UnreadableImageError, match=r"object.npy: Object arrays cannot be loaded"):
+        LoadImage()({"img_path": str(tmp_path / "object.npy")})
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path):

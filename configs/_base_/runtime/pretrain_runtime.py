@@ -7,7 +7,10 @@ default_hooks = dict(
     checkpoint=dict(type='convnextv2.AtomicCheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
+custom_hooks = [
+    dict(type='convnextv2.SeedEveryIterHook'),
+    dict(type='convnextv2.UnreadableImagesHook', max_share=0.1),
+]
 
 env_cfg = dict(
     cudnn_benchmark=True,
