@@ -1,12 +1,19 @@
 """Measure speed and memory against peers, all in one run: machines are noisy, ratios less so."""
 
 import argparse
+import importlib
 import json
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+
+# Name of the command and of benchmark_NAME.py: what it compares, batch, image height and width.
+COMMANDS = {
+    "backbone": ("the backbone against other implementations of the network", 2, (384, 384)),
+    "fcmae": ("a pre-training step with each of the encoders", 16, (224, 224)),
+}
 
 
 @dataclass
@@ -38,35 +45,38 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    backbone = commands.add_parser(
-        "backbone", help="the backbone against other implementations of the same network"
-    )
-    backbone.add_argument("--arch", default="tiny", help="atto ... huge")
-    backbone.add_argument("--batch", type=int, default=2)
-    backbone.add_argument("--shape", nargs=2, type=int, default=(384, 384), metavar=("H", "W"))
-    backbone.add_argument("--repeats", type=int, default=7, help="rounds; the median is reported")
-    backbone.add_argument("--only", nargs="+", help="names, or beginnings of names, to measure")
-    backbone.add_argument("--json", metavar="FILE", help="also write the figures there")
+    for name, (help_text, batch, shape) in COMMANDS.items():
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--arch", nargs="+", default=["tiny"], help="some of atto ... huge")
+        command.add_argument("--batch", type=int, default=batch)
+        command.add_argument("--shape", nargs=2, type=int, default=shape, metavar=("H", "W"))
+        command.add_argument("--repeats", type=int, default=7, help="rounds; the median counts")
+        command.add_argument("--only", nargs="+", help="names, or beginnings of names, to measure")
+        command.add_argument("--json", metavar="FILE", help="also write the figures there")
     args = parser.parse_args()
 
-    from benchmark_backbone import REFERENCE, make_contestants
     from rich.console import Console
 
+    contest = importlib.import_module(f"benchmark_{args.command}")
     console = Console()
-    contestants, absent = make_contestants(args.arch, args.batch, tuple(args.shape))
-    if args.only:
-        wanted = (REFERENCE, *args.only)
-        contestants = [c for c in contestants if c.name.startswith(wanted)]
-    for name, reason in absent.items():
-        console.print(f"left out: {name}: {reason}", highlight=False)
-    with console.status("") as status:
-        figures = measure(contestants, args.repeats, status.update)
-    title = f"{args.arch}, {args.batch} x 3 x {args.shape[0]} x {args.shape[1]}, {machine()}"
-    show(console, title, figures, REFERENCE)
+    tables = []
+    for arch in args.arch:
+        contestants, notes = contest.make_contestants(arch, args.batch, tuple(args.shape))
+        if args.only:
+            wanted = (contest.REFERENCE, *args.only)
+            contestants = [c for c in contestants if c.name.startswith(wanted)]
+        for note in notes:
+            console.print(note, highlight=False)
+        with console.status("") as status:
+            figures = measure(contestants, args.repeats, status.update)
+        size = " x ".join(map(str, (args.batch, 3, *args.shape)))
+        title = f"{args.command}, {arch}, {size}, {machine()}"
+        show(console, title, figures, contest.REFERENCE)
+        figures = [asdict(f) for f in figures]
+        tables.append({"title": title, "reference": contest.REFERENCE, "figures": figures})
     if args.json:
-        content = {"title": title, "reference": REFERENCE, "figures": [asdict(f) for f in figures]}
         with open(args.json, "w") as file:
-            json.dump(content, file, indent=2)
+            json.dump(tables, file, indent=2)
 
 
 def measure(

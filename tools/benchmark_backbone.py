@@ -19,23 +19,23 @@ REFERENCE = "plain"
 
 def make_contestants(
     arch: str, batch: int, shape: tuple[int, int]
-) -> tuple[list[Contestant], dict[str, str]]:
+) -> tuple[list[Contestant], list[str]]:
     """Every network that can be had here, on the GPU if there is one.
 
     On a GPU each is measured in bfloat16 autocast too, and ours also compiled.
 
     Returns:
-        (contestants, name -> reason of those that cannot be had)
+        (contestants, a line for each that cannot be had)
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
     images = torch.randn(batch, 3, *shape, device=device)
-    contestants, absent = [], {}
+    contestants, absent = [], []
     for name, build in BUILDERS.items():
         try:
             network = build(arch).to(device)
         except ImportError as error:
-            absent[name] = str(error)
+            absent.append(f"left out: {name}: {error}")
             continue
         contestants.append(contestant(name, network, images))
         if device.type == "cuda":

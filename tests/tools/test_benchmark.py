@@ -43,10 +43,23 @@ def test_figures_of_a_small_run(tmp_path):
     args = [*size, "--only", "this", "--json", "figures.json"]
     status, output = run(tmp_path, "benchmark.py", "backbone", *args)
     assert status == 0, output
-    content = json.loads((tmp_path / "figures.json").read_text())
+    (content,) = json.loads((tmp_path / "figures.json").read_text())
     figures = {f["name"]: f for f in content["figures"]}
     assert set(figures) == {"plain", "this project", "this project, V1 blocks"}
     assert all(value > 0 for f in figures.values() for key, value in f.items() if key != "name")
     # Memory does not depend on how busy the machine is.
     plain, ours = figures["plain"], figures["this project"]
     assert ours["train_peak_mb"] < plain["train_peak_mb"]
+
+
+@pytest.mark.slow
+def test_figures_of_pretraining(tmp_path):
+    size = ["--arch", "atto", "--batch", 4, "--shape", 160, 160, "--repeats", 1]
+    args = [*size, "--only", "packed", "--json", "figures.json"]
+    status, output = run(tmp_path, "benchmark.py", "fcmae", *args)
+    assert status == 0, output
+    assert "packed: predictions differ from dense's by" in output
+    (content,) = json.loads((tmp_path / "figures.json").read_text())
+    figures = {f["name"]: f for f in content["figures"]}
+    assert set(figures) == {"dense", "packed"}
+    assert figures["packed"]["train_peak_mb"] < 0.6 * figures["dense"]["train_peak_mb"]

@@ -1,0 +1,62 @@
+"""What `benchmark.py fcmae` measures: a whole step of pre-training with each of the encoders."""
+
+from importlib.util import find_spec
+
+import torch
+from benchmark import Contestant
+
+from convnextv2.pretrain import ENCODERS, FCMAE
+
+REFERENCE = "dense"
+
+
+def make_contestants(
+    arch: str, batch: int, shape: tuple[int, int]
+) -> tuple[list[Contestant], list[str]]:
+    """FCMAE with every encoder that can be had here, with the same weights, images and masks.
+
+    On a GPU each is measured in bfloat16 autocast too.
+
+    Returns:
+        (contestants, lines about how far their predictions are apart and who is left out)
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(0)
+    images = torch.randn(batch, 3, *shape, device=device)
+    notes, contestants, predictions = [], [], {}
+    for encoder in ENCODERS:
+        if encoder == "minkowski" and find_spec("MinkowskiEngine") is None:
+            notes.append("left out: minkowski: not installed, see `make minkowski`")
+            continue
+        torch.manual_seed(1)
+        model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": arch}, encoder).to(device)
+        mask = model.draw_mask(images, torch.arange(batch))
+        with torch.no_grad():
+            predictions[encoder] = model(images, mask)
+        contestants.append(_contestant(encoder, model, images, mask))
+        if device.type == "cuda":
+            contestants.append(_contestant(f"{encoder}, bf16", model, images, mask, bf16=True))
+    for encoder, prediction in predictions.items():
+        if encoder != REFERENCE:
+            difference = (prediction - predictions[REFERENCE]).abs().max()
+            notes.append(f"{encoder}: predictions differ from {REFERENCE}'s by {difference:.1e}")
+    return contestants, notes
+
+
+def _contestant(name, model, images, mask, bf16=False) -> Contestant:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+
+    def loss() -> torch.Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            return model(images, mask, mode="loss")["loss"]
+
+    def inference() -> None:
+        with torch.no_grad():
+            loss()
+
+    def train() -> None:
+        loss().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return Contestant(name, inference, train, len(images))
