@@ -14,7 +14,8 @@ FCMAE_1600 = FCMAE.replace("800e", "1600e")
 CUSTOM = "pretrain/fcmae_convnextv2-{}_custom"
 COCO = "detection/mask-rcnn_convnextv2-{}_fpn_8xb4-lsj-3x-fcmae_coco"
 ADE = "segmentation/upernet_convnextv2-{}_8xb2-160k-fcmae-ft_ade20k-512x512"
-CHANNELS = {"tiny": [96, 192, 384, 768], "base": [128, 256, 512, 1024]}
+COCO_DROP_PATH = {"base": 0.4, "large": 0.5, "huge": 0.5}  # Base as the project; .2 below
+ADE_DROP_PATH = {"tiny": 0.2, "base": 0.4, "large": 0.4, "huge": 0.4}  # .1 below
 RELEASED = "https://dl.fbaipublicfiles.com/convnext/convnextv2"
 
 
@@ -145,15 +146,15 @@ RECIPES = {
             "model.backbone": {
                 "type": "convnextv2.ConvNeXtV2",
                 "arch": arch,
-                "drop_path_rate": drop_path,
+                "drop_path_rate": COCO_DROP_PATH.get(arch, 0.2),
                 "init_cfg": {
                     "type": "Pretrained",
                     "checkpoint": f"{RELEASED}/pt_only/convnextv2_{arch}_1k_224_fcmae.pt",
                 },
             },
-            "model.neck.in_channels": CHANNELS[arch],
+            "model.neck.in_channels": list(ARCHS[arch]["channels"]),
         }
-        for arch, drop_path in {"tiny": 0.2, "base": 0.4}.items()
+        for arch in ARCHS
     },
     **{
         ADE.format(arch): ADE_RECIPE
@@ -161,16 +162,16 @@ RECIPES = {
             "model.backbone": {
                 "type": "convnextv2.ConvNeXtV2",
                 "arch": arch,
-                "drop_path_rate": drop_path,
+                "drop_path_rate": ADE_DROP_PATH.get(arch, 0.1),
                 "init_cfg": {
                     "type": "Pretrained",
                     "checkpoint": f"{RELEASED}/im1k/convnextv2_{arch}_1k_224_ema.pt",
                 },
             },
-            "model.decode_head.in_channels": CHANNELS[arch],
-            "model.auxiliary_head.in_channels": CHANNELS[arch][2],
+            "model.decode_head.in_channels": list(ARCHS[arch]["channels"]),
+            "model.auxiliary_head.in_channels": ARCHS[arch]["channels"][2],
         }
-        for arch, drop_path in {"tiny": 0.2, "base": 0.4}.items()
+        for arch in ARCHS
     },
 }
 

@@ -1,0 +1,19 @@
+# bash tools/dist_train.sh configs/detection/mask-rcnn_convnextv2-atto_fpn_8xb4-lsj-3x-fcmae_coco.py 8
+# Batch 32 = 8 GPUs x 4 images; --auto-scale-lr for another number.
+# Published: none for this size; drop path and decay are chosen near Base, the nearest published.
+# Not run here.
+_base_ = [
+    '../_base_/models/mask-rcnn_convnextv2_fpn.py',
+    '../_base_/datasets/coco_lsj_instance.py',
+    '../_base_/schedules/coco_3x.py',
+    '../_base_/runtime/detection_runtime.py',
+]
+
+checkpoint = 'https://dl.fbaipublicfiles.com/convnext/convnextv2/pt_only/convnextv2_atto_1k_224_fcmae.pt'
+model = dict(
+    data_preprocessor=dict(batch_augments=_base_.batch_augments),
+    backbone=dict(
+        arch='atto', drop_path_rate=0.2, init_cfg=dict(type='Pretrained', checkpoint=checkpoint)
+    ),
+    neck=dict(in_channels=[40, 80, 160, 320]),
+)
