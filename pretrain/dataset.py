@@ -1,5 +1,6 @@
-"""Unlabelled images from a folder, for pre-training."""
+"""Unlabelled images from a folder or a list of files, for pre-training."""
 
+import json
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".we
 
 @DATASETS.register_module()
 class UnlabelledImages(BaseDataset):
-    """All images below a folder, whatever its sub-folders mean.
+    """All images below a folder, whatever its sub-folders mean, or those that a list names.
 
     In the place of an image that cannot be read comes another, drawn at random. The sample's
     ``unreadable`` says so to `UnreadableImagesHook`: a line for each such file, ``PATH: REASON``.
@@ -22,13 +23,32 @@ class UnlabelledImages(BaseDataset):
     Args:
         data_root: The folder.
         pipeline: Transforms; the first loads ``results['img_path']``.
+        ann_file: The list, relative to `data_root` unless absolute: a text file with a path a
+            line, a json list of paths, or a json file in COCO's format, whose labels are not
+            looked at.
+        data_prefix: ``dict(img=FOLDER)``, what the paths of the list are relative to, itself
+            relative to `data_root`.
 
     Raises:
-        FileNotFoundError: The folder does not exist or has no images in it.
+        FileNotFoundError: The folder or the list does not exist, or has no images in it.
+        ValueError: The list is none of the three.
     """
 
-    def __init__(self, data_root: str, pipeline: list, **kwargs: object) -> None:
-        super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
+    def __init__(
+        self,
+        data_root: str,
+        pipeline: list,
+        ann_file: str = "",
+        data_prefix: dict | None = None,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(
+            data_root=data_root,
+            pipeline=pipeline,
+            ann_file=ann_file,
+            data_prefix=data_prefix or {"img": ""},
+            **kwargs,
+        )
 
     def __getitem__(self, idx: int) -> dict:
         unreadable = []
@@ -41,21 +61,50 @@ class UnlabelledImages(BaseDataset):
         raise RuntimeError("too many unreadable images in a row:\n" + "\n".join(unreadable))
 
     def load_data_list(self) -> list[dict]:
-        """Paths of the images, sorted, so that the order is the same on every machine."""
+        """Paths of the images in an order that is the same on every machine."""
         root = Path(self.data_root)
         if not root.is_dir():
             raise FileNotFoundError(
                 f"data_root {root.absolute()} does not exist; set "
                 "train_dataloader.dataset.data_root to the folder that holds your images"
             )
-        paths = sorted(
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(root, followlinks=True)
-            for name in names
-            if name.lower().endswith(IMAGE_SUFFIXES)
-        )
-        if not paths:
-            raise FileNotFoundError(
-                f"no images below {root.absolute()} (looked for {' '.join(IMAGE_SUFFIXES)})"
-            )
+        if self.ann_file:
+            folder = self.data_prefix["img"]
+            paths = [os.path.join(folder, path) for path in read_list(self.ann_file)]
+            if not paths:
+                raise FileNotFoundError(f"{self.ann_file} names no images")
+        else:
+            paths = find_images(root)
+            if not paths:
+                raise FileNotFoundError(
+                    f"no images below {root.absolute()} (looked for {' '.join(IMAGE_SUFFIXES)})"
+                )
         return [{"img_path": path} for path in paths]
+
+
+def find_images(root: str | Path) -> list[str]:
+    """Paths of all images below a folder, sorted."""
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(root, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_SUFFIXES)
+    )
+
+
+def read_list(path: str | Path) -> list[str]:
+    """The file names in a text or json list, see `UnlabelledImages`, in its order."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"the list of images {path.absolute()} does not exist")
+    if path.suffix != ".json":
+        return [line for raw in path.read_text().splitlines() if (line := raw.strip())]
+    try:
+        content = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: no json: {error}") from error
+    if isinstance(content, dict) and "images" in content:
+        content = [image["file_name"] for image in content["images"]]
+    if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
+        raise ValueError(f"{path}: neither a list of paths nor a file in COCO's format")
+    return content
