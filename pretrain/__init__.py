@@ -9,6 +9,7 @@ from .minkowski import encode_minkowski
 from .packed import encode_packed
 from .patches import patchify, random_mask, unpatchify
 from .preprocessor import FCMAEDataPreprocessor
+from .shards import UnlabelledShards
 from .transforms import (
     LoadImage,
     PackFCMAEInputs,
@@ -29,6 +30,7 @@ __all__ = [
     "RandomResizedCrop",
     "ReconstructionLoss",
     "UnlabelledImages",
+    "UnlabelledShards",
     "UnreadableImageError",
     "UnreadableImagesHook",
     "encode_dense",

@@ -81,6 +81,7 @@ class FCMAE(BaseModel):
         inputs: Tensor,
         mask: Tensor | None = None,
         seed: Tensor | None = None,
+        img_path: list[str] | None = None,
         mode: str = "tensor",
     ) -> dict[str, Tensor] | list[dict[str, Tensor]] | Tensor:
         """Run the model.
@@ -90,19 +91,23 @@ class FCMAE(BaseModel):
             mask: bool (B, h, w), True = visible; drawn if not given.
             seed: Integers (B,), one for each image, that the mask is drawn from; from torch's
                 global generator if not given.
+            img_path: The images' files, to name them in errors.
             mode: ``loss``: ``dict(loss=...)``. ``predict``: see `predict`. ``tensor``: predicted
                 patches (B, h*w, p*p*C), of normalised pixels if `norm_pix`.
 
         Raises:
             ValueError: Images whose size or channels do not fit, or an unknown mode.
+            FloatingPointError: In mode ``loss``, the loss is not finite.
         """
         self._check(inputs)
         if mask is None:
             mask = self.draw_mask(inputs, seed)
         pred = self.forward_decoder(self.forward_encoder(inputs, mask), mask, inputs.shape[2:])
         if mode == "loss":
+            loss = self.forward_loss(inputs, pred, mask)
+            _check_finite(loss, img_path)
             # Every image hides the same number of patches, so this is the mean over patches too.
-            return {"loss": self.forward_loss(inputs, pred, mask).mean()}
+            return {"loss": loss.mean()}
         if mode == "predict":
             return self.predict(inputs, pred, mask)
         if mode == "tensor":
@@ -177,3 +182,20 @@ def _patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (B, L, 1) of each patch's pixels, all channels together."""
     var, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     return mean, (var + 1e-6).sqrt()
+
+
+def _check_finite(loss: Tensor, img_path: list[str] | None) -> None:
+    """Stop before the optimizer spoils the weights; `loss` (B,)."""
+    finite = loss.isfinite()
+    if finite.all():
+        return
+    bad = (~finite).nonzero().flatten().tolist()
+    names = "".join(f"\n  {img_path[i]}" for i in bad) if img_path else ""
+    reason = (
+        "every image's: the learning rate may be too high, or float16 too narrow (use bfloat16)"
+        if len(bad) == len(loss)
+        else "look at these images' values, and at mean and std"
+    )
+    raise FloatingPointError(
+        f"the loss of {len(bad)} of {len(loss)} images is not finite; {reason}{names}"
+    )

@@ -4,7 +4,9 @@ Random numbers come from numpy's global generator, which `convnextv2.SeedTransfo
 the pipeline, seeds for each image.
 """
 
+import io
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +22,7 @@ class UnreadableImageError(ValueError):
 
 @TRANSFORMS.register_module()
 class LoadImage:
-    """Read ``img_path`` into ``img`` (H, W, C).
+    """Decode ``img_path``, or its bytes where ``content`` holds them, into ``img`` (H, W, C).
 
     Args:
         in_channels: 3: RGB, grey images repeated, alpha dropped, 8 bits. Any other number: the
@@ -38,8 +40,10 @@ class LoadImage:
     def __call__(self, results: dict) -> dict:
         path = results["img_path"]
         try:
-            read = self._read_array if path.lower().endswith(".npy") else self._read_image
-            image = read(path)
+            # Decoding from memory: from a file, OpenCV fills up truncated JPEGs with grey.
+            content = results.pop("content") if "content" in results else Path(path).read_bytes()
+            decode = self._decode_array if path.lower().endswith(".npy") else self._decode_image
+            image = decode(content)
         except (OSError, ValueError, cv2.error) as error:
             raise UnreadableImageError(f"{path}: {error}") from error
         image = image if image.ndim == 3 else image[..., None]
@@ -50,19 +54,17 @@ class LoadImage:
         results["img"] = image
         return results
 
-    def _read_image(self, path: str) -> np.ndarray:
-        # Decoding from memory: from a file, OpenCV fills up truncated JPEGs with grey.
-        content = np.fromfile(path, np.uint8)
-        if not len(content):
+    def _decode_image(self, content: bytes) -> np.ndarray:
+        if not content:
             raise ValueError("the file is empty")
         flag = cv2.IMREAD_COLOR_RGB if self.in_channels == 3 else cv2.IMREAD_UNCHANGED
-        image = cv2.imdecode(content, flag)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
         if image is None:
             raise ValueError("truncated, or no image")
         return image
 
-    def _read_array(self, path: str) -> np.ndarray:
-        image = np.load(path, allow_pickle=False)
+    def _decode_array(self, content: bytes) -> np.ndarray:
+        image = np.load(io.BytesIO(content), allow_pickle=False)
         if image.ndim not in (2, 3) or not image.size:
             raise ValueError(f"an array of shape {image.shape}, expected (H, W) or (H, W, C)")
         return image
@@ -137,7 +139,7 @@ class RandomFlips:
 
 @TRANSFORMS.register_module()
 class PackFCMAEInputs:
-    """To ``inputs``, a tensor (C, H, W), and ``seed``, from which the model draws the mask."""
+    """To ``inputs`` (C, H, W), ``seed``, from which the model draws the mask, and ``img_path``."""
 
     def __call__(self, results: dict) -> dict:
         image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
@@ -145,4 +147,8 @@ class PackFCMAEInputs:
             image = image.astype(np.float32)
         index = results["sample_idx"]
         seed = index.seed if isinstance(index, SeededIndex) else np.random.randint(2**31)
-        return {"inputs": torch.from_numpy(image), "seed": seed}
+        return {
+            "inputs": torch.from_numpy(image),
+            "seed": seed,
+            "img_path": results["img_path"],
+        }

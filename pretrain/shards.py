@@ -1,0 +1,157 @@
+"""Unlabelled images in tar shards, as webdataset writes them, for pre-training."""
+
+import hashlib
+import os
+import tarfile
+from pathlib import Path
+
+from mmengine.dist import barrier, get_local_rank
+from rich.progress import track
+
+from convnextv2.registry import DATASETS
+
+from .dataset import IMAGE_SUFFIXES, UnlabelledImages
+
+
+@DATASETS.register_module()
+class UnlabelledShards(UnlabelledImages):
+    """All images in tar files, local or by address; members that are no images are passed over.
+
+    Where each image lies is read once from the tars' headers. So the images are shuffled, shared
+    out to processes and resumed exactly as those of a folder are, by the same samplers: with
+    `SeededInfiniteSampler` none is dropped and none repeated for any number of processes.
+
+    Args:
+        shards: Path or address, or a list of them, with braces expanded
+            (``data/train-{000..099}.tar``, ``https://host/train-{000..099}.tar``). Addresses are
+            opened by webdataset (http, s3, gs, hf, ``pipe:COMMAND``; extra ``shards``) and copied
+            to `cache_dir` before training, once for each machine; copies that are complete are
+            used again.
+        pipeline: Transforms; the first loads ``results['content']``, the bytes of a file.
+        cache_dir: Folder of the copies.
+
+    Raises:
+        FileNotFoundError: A local shard does not exist.
+        ImportError: webdataset is not installed and an address or braces are given.
+        ValueError: A shard is no tar file, is truncated or compressed, or no shard has images.
+    """
+
+    def __init__(
+        self,
+        shards: str | list[str],
+        pipeline: list,
+        cache_dir: str = "data/shards",
+        **kwargs: object,
+    ) -> None:
+        self.shards = [shards] if isinstance(shards, str) else list(shards)
+        self.cache_dir = Path(cache_dir)
+        super().__init__(data_root="", pipeline=pipeline, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Shard, offset and size of each image, in the order of the shards."""
+        sources = [source for pattern in self.shards for source in _expand(pattern)]
+        local = fetch([source for source in sources if _is_address(source)], self.cache_dir)
+        images = [
+            image
+            for source in sources
+            for image in read_index(local[source] if source in local else Path(source))
+        ]
+        if not images:
+            raise ValueError(
+                f"no images in {', '.join(self.shards)} (looked for {' '.join(IMAGE_SUFFIXES)})"
+            )
+        return images
+
+    def get_data_info(self, idx: int) -> dict:
+        """What is known of an image, with its bytes as ``content``."""
+        info = super().get_data_info(idx)
+        with open(info["shard"], "rb") as file:
+            file.seek(info["offset"])
+            info["content"] = file.read(info["size"])
+        return info
+
+
+def read_index(shard: Path) -> list[dict]:
+    """Find the images in a tar file.
+
+    Returns:
+        For each a dict of ``shard``, ``offset`` and ``size`` in bytes, and ``img_path``, which is
+        ``SHARD/MEMBER`` and only names it.
+    """
+    if not shard.is_file():
+        raise FileNotFoundError(f"the shard {shard.absolute()} does not exist")
+    try:
+        # "r:" is without compression: only so can an image be read by its offset.
+        with tarfile.open(shard, "r:") as tar:
+            members = [m for m in tar if m.isfile() and m.name.lower().endswith(IMAGE_SUFFIXES)]
+            # tarfile takes a broken header for the end; a whole archive ends in blocks of zeros.
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(f"no end of the archive at byte {tar.offset}")
+    except tarfile.TarError as error:
+        raise ValueError(f"{shard} is no tar file, compressed, or truncated: {error}") from error
+    return [
+        {
+            "img_path": f"{shard}/{member.name}",
+            "shard": str(shard),
+            "offset": member.offset_data,
+            "size": member.size,
+        }
+        for member in members
+    ]
+
+
+def fetch(addresses: list[str], folder: Path) -> dict[str, Path]:
+    """Copy shards into a folder, unless they are there; one process of each machine does it.
+
+    Returns:
+        The path of each address' copy.
+    """
+    # Shards of two data sets may have the same base name.
+    digests = {address: hashlib.sha256(address.encode()).hexdigest()[:12] for address in addresses}
+    paths = {
+        address: folder / f"{digest}-{address.rsplit('/', 1)[-1]}"
+        for address, digest in digests.items()
+    }
+    missing = [address for address, path in paths.items() if not path.exists()]
+    if missing and get_local_rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        for address in track(missing, "copying shards"):
+            _copy(address, paths[address])
+    barrier()
+    return paths
+
+
+def _copy(address: str, path: Path) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with _webdataset().gopen(address) as source, open(partial, "wb") as target:
+            while block := source.read(2**20):
+                target.write(block)
+        read_index(partial)  # a connection that breaks off leaves a truncated one
+        os.replace(partial, path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{address} could not be copied to {path}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _expand(pattern: str) -> list[str]:
+    if "{" not in pattern or pattern.startswith("pipe:"):
+        return [pattern]
+    return _webdataset().shardlists.expand_urls(pattern)
+
+
+def _is_address(source: str) -> bool:
+    return "://" in source or source.startswith("pipe:")
+
+
+def _webdataset():
+    try:
+        import webdataset
+    except ImportError as error:
+        raise ImportError(
+            "shards by address or with braces need webdataset: "
+            "pip install 'convnextv2-dense[shards]'"
+        ) from error
+    return webdataset
