@@ -9,6 +9,8 @@ from .minkowski import encode_minkowski
 from .packed import encode_packed
 from .patches import patchify, random_mask, unpatchify
 from .preprocessor import FCMAEDataPreprocessor
+from .progress import EstimateHook, ThroughputHook
+from .reconstruction import ReconstructionHook, feature_diversity, reconstruct
 from .shards import UnlabelledShards
 from .transforms import (
     LoadImage,
@@ -22,13 +24,16 @@ from .unreadable import UnreadableImagesHook
 __all__ = [
     "ENCODERS",
     "FCMAE",
+    "EstimateHook",
     "FCMAEDataPreprocessor",
     "FCMAEDecoder",
     "LoadImage",
     "PackFCMAEInputs",
     "RandomFlips",
     "RandomResizedCrop",
+    "ReconstructionHook",
     "ReconstructionLoss",
+    "ThroughputHook",
     "UnlabelledImages",
     "UnlabelledShards",
     "UnreadableImageError",
@@ -36,7 +41,9 @@ __all__ = [
     "encode_dense",
     "encode_minkowski",
     "encode_packed",
+    "feature_diversity",
     "patchify",
     "random_mask",
+    "reconstruct",
     "unpatchify",
 ]

@@ -5,8 +5,6 @@ from pathlib import Path
 from launch import load_config, make_parser
 from pictures import expand_images, write_grid
 
-COLUMNS = ("original", "visible", "reconstructed", "with visible pixels")
-
 
 def main() -> None:
     """Command line entry."""
@@ -24,16 +22,19 @@ def main() -> None:
     paths = expand_images(args.images)[: args.max_images]
     cfg = load_config(args)
 
-    rows = reconstruct(cfg, args.checkpoint, paths, args.seed)
-    write_grid(rows, COLUMNS, args.out)
+    rows = reconstruct_files(cfg, args.checkpoint, paths, args.seed)
+
+    from convnextv2.pretrain.reconstruction import PICTURES
+
+    write_grid(rows, PICTURES, args.out)
     print(f"{len(rows)} reconstructions: {Path(args.out).absolute()}")
 
 
-def reconstruct(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]:
+def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]:
     """Run the model on each image, cropped as in training.
 
     Returns:
-        For each image the pictures of `COLUMNS`, float arrays (H, W, C) in the units of the file.
+        For each image the four `PICTURES`, float arrays (H, W, C) in the units of the file.
     """
     import torch
     from mmengine.dataset import Compose
@@ -43,6 +44,7 @@ def reconstruct(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]
     from convnextv2.backbone import read_checkpoint
     from convnextv2.backbone.resume import SeededIndex
     from convnextv2.pretrain import UnreadableImageError
+    from convnextv2.pretrain.reconstruction import reconstruct
 
     model = MODELS.build(cfg.model).to(get_device()).eval()
     model.load_state_dict(read_checkpoint(checkpoint))
@@ -54,22 +56,7 @@ def reconstruct(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]
             sample = pipeline({"img_path": path, "sample_idx": SeededIndex(i, seed, i)})
         except UnreadableImageError as error:
             raise SystemExit(f"cannot read {error}") from error
-        original = sample["inputs"].float()
-        seeds = torch.tensor([sample["seed"]])
-        with torch.inference_mode():
-            data = model.data_preprocessor({"inputs": [sample["inputs"]]})
-            (result,) = model(data["inputs"], seed=seeds, mode="predict")
-        reconstruction = result["reconstruction"].cpu()
-        cells = result["mask"].repeat_interleave(model.patch_size, 0)
-        visible = cells.repeat_interleave(model.patch_size, 1).cpu()
-        grey = model.data_preprocessor.mean.cpu().expand_as(original)
-        pictures = (
-            original,
-            torch.where(visible, original, grey),
-            reconstruction,
-            torch.where(visible, original, reconstruction),
-        )
-        rows.append([picture.permute(1, 2, 0).numpy() for picture in pictures])
+        rows += reconstruct(model, sample["inputs"][None], torch.tensor([sample["seed"]]))
     return rows
 
 

@@ -10,6 +10,9 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='convnextv2.SeedEveryIterHook'),
     dict(type='convnextv2.UnreadableImagesHook', max_share=0.1),
+    dict(type='convnextv2.EstimateHook'),
+    dict(type='convnextv2.ThroughputHook'),
+    dict(type='convnextv2.ReconstructionHook', interval=1000),
 ]
 
 env_cfg = dict(
@@ -17,7 +20,10 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(
+    type='Visualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+)
 randomness = dict(seed=0)
 log_level = 'INFO'
 load_from = None

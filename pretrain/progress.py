@@ -1,0 +1,109 @@
+"""How long pre-training takes: an estimate before it, and its speed while it runs."""
+
+import os
+import sys
+import time
+from datetime import timedelta
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from convnextv2.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ThroughputHook(Hook):
+    """Add images per second, of all processes together, and memory to each line of the log.
+
+    On a GPU mmengine logs the peak of its memory; on the CPU this hook logs that of the process,
+    in MB as well.
+    """
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None
+    ) -> None:
+        """Average over the window that the log's times are averaged over."""
+        seconds = runner.message_hub.get_scalar("train/time").mean(runner.log_processor.window_size)
+        images = len(data_batch["inputs"]) * get_world_size()
+        runner.message_hub.update_scalar("train/images_per_s", images / seconds)
+        if not torch.cuda.is_available() and sys.platform == "linux":
+            import resource  # not everywhere
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            runner.message_hub.update_scalar("train/memory", int(peak))
+
+
+@HOOKS.register_module()
+class EstimateHook(Hook):
+    """Before training, say how many hours it will take and how many bytes it will read.
+
+    A few steps on random images, without a step of the optimizer, and the loading of a few
+    images are timed.
+
+    Args:
+        max_seconds: Begin no further step after this time.
+    """
+
+    def __init__(self, max_seconds: float = 10.0) -> None:
+        self.max_seconds = max_seconds
+
+    def before_train(self, runner: Runner) -> None:
+        """Measure, and log."""
+        loader = runner.train_dataloader
+        iters = runner.max_iters - runner.iter
+        # What is drawn here must not change what is drawn later.
+        with torch.random.fork_rng():
+            load = _time_loading(loader.dataset) * loader.batch_size / max(1, loader.num_workers)
+            step = self._time_steps(runner)
+        size = mean_bytes(loader.dataset)
+        images = iters * loader.batch_size * get_world_size()
+        limit = "the network" if step >= load else "loading the images (more workers may help)"
+        total = timedelta(seconds=round(iters * max(step, load)))
+        runner.logger.info(
+            f"estimate: {iters} iterations in about {total} (h:m:s), limited by {limit}: "
+            f"{step:.2f} s a step, {load:.2f} s to load its images with {loader.num_workers} "
+            f"workers; {images} images of {size / 1e3:.0f} kB, {images * size / 1e9:.1f} GB to be read"
+        )
+
+    def _time_steps(self, runner: Runner) -> float:
+        sample = runner.train_dataloader.dataset[0]["inputs"]
+        shape = (runner.train_dataloader.batch_size, *sample.shape)
+        data = {"inputs": torch.rand(shape) * 255, "seed": torch.arange(shape[0])}
+        model, optim_wrapper = runner.model, runner.optim_wrapper
+        data = getattr(model, "module", model).data_preprocessor(data, True)
+        model.train()
+        begin, fastest = time.perf_counter(), float("inf")
+        for _ in range(3):  # the first warms up
+            start = time.perf_counter()
+            with optim_wrapper.optim_context(model):
+                loss = model(**data, mode="loss")["loss"]
+            loss.backward()
+            optim_wrapper.zero_grad()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            fastest = min(fastest, time.perf_counter() - start)
+            if time.perf_counter() - begin > self.max_seconds:
+                break
+        return fastest
+
+
+def mean_bytes(dataset: Dataset, sample: int = 1000) -> float:
+    """Mean size of an image in storage, of up to `sample` images taken evenly."""
+    places = np.linspace(0, len(dataset) - 1, min(sample, len(dataset))).astype(int).tolist()
+    sizes = []
+    for place in places:
+        info = dataset.get_data_info(place)
+        sizes.append(info["size"] if "size" in info else os.path.getsize(info["img_path"]))
+    return float(np.mean(sizes))
+
+
+def _time_loading(dataset: Dataset) -> float:
+    places = np.linspace(0, len(dataset) - 1, min(16, len(dataset))).astype(int).tolist()
+    start = time.perf_counter()
+    for place in places:
+        dataset[place]
+    return (time.perf_counter() - start) / len(places)

@@ -1,0 +1,164 @@
+"""What is shown of a running pre-training is right, and showing it changes nothing."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from convnextv2.backbone import ConvNeXtV2
+from convnextv2.pretrain import FCMAE, feature_diversity, reconstruct
+
+SMALL = {"depths": [1, 1, 1, 1], "channels": [4, 8, 8, 12]}
+HOOKS = [
+    {"type": "convnextv2.EstimateHook"},
+    {"type": "convnextv2.ThroughputHook"},
+    {"type": "convnextv2.ReconstructionHook", "interval": 2, "num_images": 3},
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for i in range(8):
+        image = cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (80, 70))
+        cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), image)
+    return tmp_path
+
+
+def train(folder, name, hooks, **model):
+    """Train for four iterations of four images; returns the runner and what the log says."""
+    pipeline = [
+        {"type": "convnextv2.SeedTransforms"},
+        {"type": "convnextv2.LoadImage"},
+        {"type": "convnextv2.RandomResizedCrop", "size": 64},
+        {"type": "convnextv2.PackFCMAEInputs"},
+    ]
+    runner = Runner(
+        {
+            "type": "convnextv2.FCMAE",
+            "backbone": {"type": "convnextv2.ConvNeXtV2", "arch": SMALL, "drop_path_rate": 0.3},
+            "decoder_dim": 8,
+            **model,
+        },
+        str(folder / name),
+        train_dataloader={
+            "batch_size": 4,
+            "num_workers": 0,
+            "collate_fn": {"type": "default_collate"},
+            "sampler": {"type": "convnextv2.SeededInfiniteSampler", "shuffle": True},
+            "dataset": {
+                "type": "convnextv2.UnlabelledImages",
+                "data_root": str(folder / "images"),
+                "pipeline": pipeline,
+            },
+        },
+        optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01}},
+        train_cfg={"by_epoch": False, "max_iters": 4},
+        default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 2}},
+        custom_hooks=[{"type": "convnextv2.SeedEveryIterHook"}, *hooks],
+        log_processor={"by_epoch": False},
+        visualizer={
+            "type": "Visualizer",
+            "vis_backends": [{"type": "LocalVisBackend"}, {"type": "TensorboardVisBackend"}],
+            "name": f"{folder.name}-{name}",
+        },
+        randomness={"seed": 0},
+        default_scope="mmengine",
+        experiment_name=f"{folder.name}-{name}",
+    )
+    try:
+        runner.train()
+    finally:
+        log = "".join(path.read_text() for path in (folder / name).rglob("*.log"))
+        MMLogger._instance_dict.clear()
+    return runner, log
+
+
+def test_diversity_is_the_mean_distance_over_all_pairs_of_channels():
+    torch.manual_seed(0)
+    backbone = ConvNeXtV2(SMALL).double().eval()
+    images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
+    x, expected = images, []
+    for downsample, stage in zip(backbone.downsample_layers, backbone.stages, strict=True):
+        x = stage(downsample(x))
+        distances = [
+            (1 - torch.cosine_similarity(a.flatten(), b.flatten(), dim=0)) / 2
+            for image in x
+            for a in image
+            for b in image
+        ]
+        expected.append(torch.stack(distances).mean().item())
+    assert feature_diversity(backbone, images) == pytest.approx(expected, abs=1e-10)
+
+
+def test_diversity_of_collapsed_features_is_zero():
+    backbone = ConvNeXtV2(SMALL).eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.zero_()
+        for downsample in backbone.downsample_layers:
+            for module in downsample:
+                module.bias.fill_(1)  # every channel of every pixel is the same
+    assert feature_diversity(backbone, torch.rand(1, 3, 64, 64)) == pytest.approx([0] * 4, abs=1e-6)
+
+
+def test_pasted_picture_is_the_original_where_visible():
+    model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": SMALL}, decoder_dim=8).eval()
+    inputs = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
+    ((original, visible, reconstruction, pasted),) = reconstruct(model, inputs, torch.tensor([3]))
+    mask = model.draw_mask(inputs, torch.tensor([3]))[0].numpy().repeat(32, 0).repeat(32, 1)
+    np.testing.assert_array_equal(original, inputs[0].permute(1, 2, 0).numpy())
+    np.testing.assert_array_equal(pasted[mask], original[mask])
+    np.testing.assert_array_equal(visible[mask], original[mask])
+    np.testing.assert_array_equal(pasted[~mask], reconstruction[~mask])
+    assert np.allclose(visible[~mask], [123.675, 116.28, 103.53])
+
+
+def test_pictures_diversity_and_speed_are_written_and_change_nothing(folder):
+    shown, log = train(folder, "shown", HOOKS)
+    plain, _ = train(folder, "plain", [])
+    for (name, a), b in zip(
+        shown.model.state_dict().items(), plain.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b), name
+
+    (events,) = (folder / "shown").rglob("events.out.tfevents.*")
+    written = EventAccumulator(str(events.parent))
+    written.Reload()
+    assert [event.step for event in written.Images("reconstruction")] == [2, 4]
+    picture = cv2.imdecode(
+        np.frombuffer(written.Images("reconstruction")[0].encoded_image_string, np.uint8),
+        cv2.IMREAD_COLOR,
+    )
+    assert picture.shape == (3 * 64, 4 * 64, 3)
+    for stage in range(1, 5):
+        values = [event.value for event in written.Scalars(f"diversity/stage{stage}")]
+        assert len(values) == 2
+        assert all(0 < value < 1 for value in values)
+
+    size = sum(path.stat().st_size for path in (folder / "images").iterdir()) / 8
+    assert re.search(rf"estimate: 4 iterations .*16 images of {size / 1e3:.0f} kB", log)
+    for wanted in (r"images_per_s: \d+\.\d+", r"memory: \d+", r"eta: \d:\d\d:\d\d"):
+        assert len(re.findall(wanted, log)) == 2, wanted
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_the_file(folder):
+    image = np.zeros((64, 64, 3), np.float32)
+    image[5, 5] = np.inf
+    np.save(folder / "images/endless.npy", image)
+    with pytest.raises(FloatingPointError, match=r"(?s)of 1 of 4 images .*endless\.npy$"):
+        train(folder, "run", [])
+
+
+def test_the_custom_config_shows_all_of_it():
+    cfg = Config.fromfile("configs/pretrain/fcmae_convnextv2-tiny_custom.py")
+    types = [hook["type"] for hook in cfg.custom_hooks]
+    assert {hook["type"] for hook in HOOKS} <= set(types)
+    assert {"type": "TensorboardVisBackend"} in cfg.visualizer.vis_backends
