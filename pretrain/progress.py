@@ -66,7 +66,8 @@ class EstimateHook(Hook):
         runner.logger.info(
             f"estimate: {iters} iterations in about {total} (h:m:s), limited by {limit}: "
             f"{step:.2f} s a step, {load:.2f} s to load its images with {loader.num_workers} "
-            f"workers; {images} images of {size / 1e3:.0f} kB, {images * size / 1e9:.1f} GB to be read"
+            f"workers; {images} images of {size / 1e3:.0f} kB, {images * size / 1e9:.1f} GB to "
+            "be read"
         )
 
     def _time_steps(self, runner: Runner) -> float:

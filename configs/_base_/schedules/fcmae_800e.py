@@ -1,9 +1,12 @@
+# bfloat16 on a GPU, float32 without. Gradient clipping: optim_wrapper.clip_grad.max_norm=3.
 # Paper, Table 8: lr = 1.5e-4 * batch / 256, 40 epochs of warm-up, cosine to 0 by iteration.
 max_epochs = 800
 warmup_epochs = 40
 
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),  # bfloat16 has float32's range
     optimizer=dict(type='AdamW', lr=1.5e-4, betas=(0.9, 0.95), weight_decay=0.05),
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
 )
