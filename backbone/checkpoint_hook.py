@@ -4,10 +4,8 @@ import os
 import pickle
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
 from convnextv2.registry import HOOKS
@@ -34,11 +32,6 @@ class AtomicLocalBackend(LocalBackend):
 register_backend("convnextv2_atomic", AtomicLocalBackend)
 
 
-def accumulative_counts(cfg: Config) -> int:
-    """Iterations whose gradients make one step of the optimizer."""
-    return cfg.get("optim_wrapper", {}).get("accumulative_counts", 1)
-
-
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """mmengine's `CheckpointHook`, writing through `AtomicLocalBackend`.
@@ -57,7 +50,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Also warn if checkpoints will fall between two steps of the optimizer."""
         super().before_train(runner)
-        counts = accumulative_counts(runner.cfg)
+        counts = runner.cfg.get("optim_wrapper", {}).get("accumulative_counts", 1)
         iters = self.interval * (len(runner.train_dataloader) if self.by_epoch else 1)
         if self.interval > 0 and iters % counts:
             runner.logger.warning(
@@ -72,21 +65,8 @@ class StrictRunner(Runner):
     """mmengine's `Runner` that runs no code from a checkpoint and leaves no weight unfilled.
 
     A checkpoint to resume from or to test must fit the whole model. One to start a training from
-    (``load_from``) may fill a part, as everywhere in MM; the log names the rest. Learning rates
-    that follow the batch count what gradient accumulation adds to it.
+    (``load_from``) may fill a part, as everywhere in MM; the log names the rest.
     """
-
-    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
-        """Multiply the rates by batch / base batch, see ``auto_scale_lr`` in the schedules."""
-        counts = accumulative_counts(self.cfg)
-        if auto_scale_lr and auto_scale_lr.get("enable") and counts > 1:
-            base = auto_scale_lr["base_batch_size"]
-            self.logger.info(
-                f"gradients of {counts} iterations make one step; the batch size of {base} that "
-                f"the rates are for is divided by {counts} to compare it with one iteration's"
-            )
-            auto_scale_lr = {**auto_scale_lr, "base_batch_size": base / counts}
-        super().scale_lr(optim_wrapper, auto_scale_lr)
 
     def load_checkpoint(
         self, filename: str, map_location: object = "cpu", strict: bool = False, **kwargs: object

@@ -11,6 +11,7 @@ from .patches import patchify, random_mask, unpatchify
 from .preprocessor import FCMAEDataPreprocessor
 from .progress import EstimateHook, ThroughputHook
 from .reconstruction import ReconstructionHook, feature_diversity, reconstruct
+from .sharded import ShardedStrategy
 from .shards import UnlabelledShards
 from .transforms import (
     LoadImage,
@@ -33,6 +34,7 @@ __all__ = [
     "RandomResizedCrop",
     "ReconstructionHook",
     "ReconstructionLoss",
+    "ShardedStrategy",
     "ThroughputHook",
     "UnlabelledImages",
     "UnlabelledShards",

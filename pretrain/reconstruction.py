@@ -14,6 +14,7 @@ from convnextv2.registry import HOOKS
 
 from .dense import resize_mask
 from .fcmae import FCMAE
+from .sharded import whole_parameters
 
 PICTURES = ("original", "visible", "reconstruction", "with visible pixels")
 
@@ -52,8 +53,12 @@ class ReconstructionHook(Hook):
     ) -> None:
         """Draw, in the first process."""
         last = runner.iter + 1 == runner.max_iters
-        if not (last or self.every_n_train_iters(runner, self.interval)) or not is_main_process():
-            return
+        if last or self.every_n_train_iters(runner, self.interval):
+            with whole_parameters(runner.model):  # of which all processes take part
+                if is_main_process():
+                    self._show(runner)
+
+    def _show(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()
         rows = reconstruct(model, self.inputs, self.seeds)

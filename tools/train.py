@@ -39,12 +39,35 @@ def main() -> None:
     checkpoint = newest_checkpoint(cfg.work_dir) if args.resume == "auto" else args.resume
     if checkpoint:
         cfg.resume, cfg.load_from = True, checkpoint
+    count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
     use_cpu_where_no_gpu(cfg)
 
+    from mmengine.runner import FlexibleRunner
+
     from convnextv2.backbone.checkpoint_hook import StrictRunner
 
-    StrictRunner.from_cfg(cfg).train()
+    # Only mmengine's flexible runner knows strategies, such as convnextv2.ShardedStrategy.
+    runner = FlexibleRunner if "strategy" in cfg else StrictRunner
+    runner.from_cfg(cfg).train()
+
+
+def count_accumulation(cfg) -> None:
+    """Let learning rates that follow the batch count the iterations that make one step.
+
+    mmengine compares the batch of one iteration with ``auto_scale_lr.base_batch_size``.
+    """
+    from mmengine.logging import print_log
+
+    counts = cfg.optim_wrapper.get("accumulative_counts", 1)
+    scale = cfg.get("auto_scale_lr", {})
+    if counts > 1 and scale.get("enable"):
+        print_log(
+            f"gradients of {counts} iterations make one step: base_batch_size "
+            f"{scale.base_batch_size} becomes {scale.base_batch_size / counts} an iteration",
+            logger="current",
+        )
+        scale.base_batch_size /= counts
 
 
 def newest_checkpoint(work_dir: str) -> str | None:

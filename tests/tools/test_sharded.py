@@ -1,0 +1,73 @@
+"""Large batches and large networks on few GPUs: gradient accumulation and sharded training."""
+
+import pytest
+import torch
+from processes import REPO, assert_same, config, last_state, run, run_shell, train
+
+pytestmark = pytest.mark.slow
+
+SHARDED = ["strategy.type=convnextv2.ShardedStrategy"]
+
+
+def train_in_two_processes(cwd, work_dir, *options, **environment):
+    """Two processes, gloo, each with half of the batch and the same draws."""
+    options = ["train_dataloader.batch_size=2", "model.backbone.drop_path_rate=0", *options]
+    args = ["--work-dir", work_dir, "--cfg-options", *options]
+    command = ["bash", REPO / "tools/dist_train.sh", config("fcmae-by-iter"), 2, *args]
+    status, output = run_shell(cwd, *command, **environment)
+    assert status == 0, output
+    return cwd / work_dir
+
+
+@pytest.fixture(scope="module")
+def sharded(cwd):
+    return train_in_two_processes(cwd, "work_dirs/sharded", *SHARDED)
+
+
+def test_shards_train_to_the_weights_of_whole_copies(cwd, sharded):
+    whole = train_in_two_processes(cwd, "work_dirs/whole")
+    (_, got), (_, expected) = last_state(sharded), last_state(whole)
+    assert got["state_dict"].keys() == expected["state_dict"].keys()
+    for name, tensor in expected["state_dict"].items():
+        torch.testing.assert_close(got["state_dict"][name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+    moments = got["optimizer"]["state"]["decoder.pred.weight"]["exp_avg"]
+    assert moments.shape == expected["state_dict"]["decoder.pred.weight"].shape  # not a shard
+
+
+def test_a_killed_sharded_run_resumes_exactly(cwd, sharded):
+    again = train_in_two_processes(
+        cwd, "work_dirs/sharded-again", *SHARDED, RESTARTS="1", PROBE_KILL_AT="5"
+    )
+    assert_same(last_state(again), last_state(sharded))
+    assert not list(again.glob(".*partial"))
+
+
+def test_a_sharded_checkpoint_is_evaluated_in_one_process(cwd, sharded):
+    status, output = run(cwd, "test.py", config("fcmae-by-iter"), sharded / "iter_8.pth")
+    assert status == 0, output
+    assert "loss" in output
+
+
+def test_sharded_training_shows_reconstructions(cwd):
+    hooks = [
+        "custom_hooks.0.type=convnextv2.ReconstructionHook",
+        "custom_hooks.0.interval=2",
+        "custom_hooks.1.type=convnextv2.EstimateHook",
+        "train_cfg.max_iters=2",
+    ]
+    work_dir = train_in_two_processes(cwd, "work_dirs/sharded-shown", *SHARDED, *hooks)
+    assert len(list(work_dir.rglob("reconstruction_2.png"))) == 1
+
+
+@pytest.mark.parametrize("counts", [1, 2])
+def test_the_rate_follows_what_makes_one_step(cwd, counts):
+    options = [
+        "auto_scale_lr.enable=True",
+        "auto_scale_lr.base_batch_size=16",
+        f"optim_wrapper.accumulative_counts={counts}",
+        "train_cfg.max_iters=2",
+    ]
+    work_dir = train(cwd, "fcmae-by-iter", f"work_dirs/accumulated-{counts}", options=options)
+    _, state = last_state(work_dir)
+    rates = {group["initial_lr"] for group in state["optimizer"]["param_groups"]}
+    assert rates == {1e-3 * 4 * counts / 16}
