@@ -217,7 +217,7 @@ def optimizer_groups(recipe):
     """{name: (learning rate, weight decay)} of a recipe, and the model."""
     cfg = Config.fromfile(CONFIGS / f"{recipe}.py")
     model = build(cfg)
-    options = {k: v for k, v in cfg.optim_wrapper.items() if k != "loss_scale"}
+    options = {k: v for k, v in cfg.optim_wrapper.items() if k not in ("loss_scale", "dtype")}
     optimizer = build_optim_wrapper(model, {**options, "type": "OptimWrapper"})  # AMP wants a GPU
     of = {p: (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
     return {name: of[p] for name, p in model.named_parameters() if p.requires_grad}, model
