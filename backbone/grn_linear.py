@@ -3,7 +3,7 @@
 With ``s = 1 + gamma * Nx`` of an image, ``W (gamma * (x * Nx) + beta + x) + b`` is
 ``(W * s) x + (W beta + b)``: GRN costs a scaled copy of the weights instead of a 4C-wide map that
 is written, read and kept for the backward pass. The backward pass is by hand because the sum over
-pixels that the gradient of `s` asks for is a by-product of the gradient of W.
+pixels that the gradient of `s` asks for is a by-product of the gradient of W or of x.
 """
 
 import torch
@@ -62,23 +62,27 @@ class _GRNLinear(torch.autograd.Function):
     def backward(ctx, grad):
         x, gamma, beta, weight, gx, mean, scale = ctx.saved_tensors
         grad = grad.to(x.dtype)
-        by_image = torch.bmm(grad.transpose(1, 2), x).to(weight.dtype)  # (B, C, K)
         grad_bias = grad.sum((0, 1), dtype=weight.dtype)
-        grad_weight = (by_image * scale).sum(0).addr_(grad_bias, beta)
         grad_beta = grad_bias @ weight
+        if _few_pixels(x, weight):
+            grad_x = grad @ weight.to(x.dtype)  # (B, N, K), of the scaled rows
+            scaled = x * scale.to(x.dtype)
+            grad_weight = (grad.flatten(0, 1).t() @ scaled.flatten(0, 1)).to(weight.dtype)
+            grad_scale = torch.sum(grad_x * x, dim=1, keepdim=True, dtype=weight.dtype)
+            grad_x.mul_(scale.to(x.dtype))
+        else:
+            by_image = torch.bmm(grad.transpose(1, 2), x).to(weight.dtype)  # (B, C, K)
+            grad_weight = (by_image * scale).sum(0)
+            grad_scale = (by_image * weight).sum(1, keepdim=True)  # (B, 1, K)
+            grad_x = torch.bmm(grad, (weight * scale).to(x.dtype))
+        grad_weight.addr_(grad_bias, beta)
 
-        grad_scale = (by_image * weight).sum(1, keepdim=True)  # (B, 1, K)
         nx = gx / mean
         grad_gamma = (grad_scale * nx).sum((0, 1))
         grad_nx = grad_scale * gamma
         grad_gx = (grad_nx - (grad_nx * nx).mean(dim=-1, keepdim=True)) / mean
         # d|x| / dx = x / |x|; 0 where a channel is 0 everywhere.
         along_x = (grad_gx / gx).masked_fill_(gx == 0, 0).to(x.dtype)
-
-        if _few_pixels(x, weight):
-            grad_x = (grad @ weight.to(x.dtype)).mul_(scale.to(x.dtype))
-        else:
-            grad_x = torch.bmm(grad, (weight * scale).to(x.dtype))
         return grad_x.addcmul_(x, along_x), grad_gamma, grad_beta, grad_weight, grad_bias, None
 
 

@@ -1,6 +1,7 @@
 """The decoder of FCMAE: one ConvNeXt V2 block by default (paper, section 3.1)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convnextv2.backbone import Block, init_weights
@@ -37,7 +38,12 @@ class FCMAEDecoder(nn.Module):
         Returns:
             (B, h*w, cell_pixels), in the order of `patchify`.
         """
-        x = self.proj(features)
-        x = torch.where(visible, x, self.mask_token.to(x.dtype)[:, None, None])
-        x = self.pred(self.blocks(x))
-        return x.flatten(2).transpose(1, 2)
+        x = _pointwise(self.proj, features.permute(0, 2, 3, 1))  # (B, h, w, dim)
+        x = torch.where(visible.permute(0, 2, 3, 1), x, self.mask_token.to(x.dtype))
+        x = self.blocks(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return _pointwise(self.pred, x).flatten(1, 2)
+
+
+def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    # A linear layer is several times faster than a 1x1 convolution on a CPU.
+    return F.linear(x, conv.weight.flatten(1), conv.bias)

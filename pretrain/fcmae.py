@@ -64,6 +64,11 @@ class FCMAE(BaseModel):
                 f"patch_size must be a multiple of {STRIDE}, the backbone's stride, so that no "
                 f"feature mixes visible and hidden pixels; got {patch_size}"
             )
+        if decoder_dim < 1 or decoder_depth < 1:
+            raise ValueError(
+                f"decoder_dim and decoder_depth must be at least 1, got {decoder_dim} and "
+                f"{decoder_depth}"
+            )
         self.backbone: ConvNeXtV2 = MODELS.build({**backbone, "output_norm": False})
         self.encode = ENCODERS[encoder]
         self.mask_ratio = mask_ratio

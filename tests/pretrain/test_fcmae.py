@@ -99,6 +99,7 @@ def test_pretraining_weights_fill_the_backbone_of_mask_rcnn(tmp_path):
         ({"mask_ratio": 1.0}, "mask_ratio must be between 0 and 1"),
         ({"patch_size": 48}, "patch_size must be a multiple of 32"),
         ({"patch_size": 16}, "patch_size must be a multiple of 32"),
+        ({"decoder_depth": 0}, "decoder_dim and decoder_depth must be at least 1, got 512 and 0"),
     ],
 )
 def test_bad_options_are_named(options, message):
