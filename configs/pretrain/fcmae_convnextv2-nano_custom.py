@@ -7,7 +7,7 @@ data_root = 'data/my_images'  # a folder of images, with or without sub-folders
 batch_size = 64  # images a step and process
 epochs = 800
 
-train_dataloader = dict(batch_size=batch_size, dataset=dict(data_root=data_root))
+train_dataloader = dict(batch_size=batch_size, drop_last=False, dataset=dict(data_root=data_root))
 warmup = max(1, epochs // 20)
 iterwise = dict(by_epoch=True, convert_to_iter_based=True)
 param_scheduler = [
