@@ -26,16 +26,21 @@ def read_checkpoint(checkpoint: str) -> dict[str, Tensor]:
         FileNotFoundError: No such file.
         ValueError: The file holds objects other than tensors and plain data.
     """
+    return _tensors(_read(checkpoint), checkpoint)
+
+
+def read_trained_model(checkpoint: str) -> tuple[dict[str, Tensor], dict]:
+    """Read the tensors by name, and what the file says of the data set it was trained on.
+
+    The second, such as ``classes`` and ``palette``, is empty in files of other origin.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file holds objects other than tensors and plain data.
+    """
     content = _read(checkpoint)
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = {}
-    if isinstance(content, dict):
-        tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise ValueError(f"{checkpoint} holds no tensors by name, so it is no weight file")
-    return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+    meta = content.get("meta") if isinstance(content, dict) else None
+    return _tensors(content, checkpoint), dict((meta or {}).get("dataset_meta") or {})
 
 
 def read_training_facts(checkpoint: str) -> dict[str, str]:
@@ -51,6 +56,18 @@ def read_training_facts(checkpoint: str) -> dict[str, str]:
     meta = content.get("meta") if isinstance(content, dict) else None
     known = ("experiment_name", "epoch", "iter", "seed", "time", "mmengine_version")
     return {key: str(meta[key]) for key in known if key in (meta or {})}
+
+
+def _tensors(content: object, checkpoint: str) -> dict[str, Tensor]:
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    tensors = {}
+    if isinstance(content, dict):
+        tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise ValueError(f"{checkpoint} holds no tensors by name, so it is no weight file")
+    return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
 
 
 def _read(checkpoint: str) -> object:

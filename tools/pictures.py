@@ -1,4 +1,7 @@
-"""What the drawing tools share: images from paths, and pictures in rows and columns."""
+"""What the drawing tools share: images from paths, objects and labels drawn, rows of pictures.
+
+Pictures are uint8 arrays (H, W, 3), RGB.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,3 +63,79 @@ def write_grid(rows: list[list], titles: Sequence[str], out: str, gap: int = 6) 
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), canvas):
         raise SystemExit(f"cannot write {out}")
+
+
+def write_png(picture, out: str | Path) -> None:
+    """Write a label map (H, W) or a picture; the file appears when it is complete."""
+    import cv2
+
+    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+
+    pixels = picture if picture.ndim == 2 else picture[..., ::-1]
+    AtomicLocalBackend().put(cv2.imencode(".png", pixels)[1].tobytes(), out)
+
+
+def outline(photograph, objects, palette, scale: int = 1, names: Sequence[str] = ()):
+    """The photograph with the outlines of instances: of masks where there are any, or of boxes.
+
+    Args:
+        photograph: Already enlarged by `scale`.
+        objects: mmdet's instances, in pixels before the enlargement.
+        palette: An RGB colour for each label.
+        scale: Times that the photograph was enlarged.
+        names: Written with the score beside each object; without them nothing is.
+    """
+    import cv2
+    import numpy as np
+
+    picture = photograph.copy()
+    masks = objects.get("masks")
+    boxes = (objects.bboxes.numpy().reshape(-1, 4) * scale).round().astype(int)
+    for i, label in enumerate(objects.labels.tolist()):
+        colour = tuple(palette[label])
+        x1, y1, x2, y2 = boxes[i].tolist()
+        if masks is None:
+            cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
+        else:
+            mask = np.asarray(getattr(masks, "masks", masks)[i], np.uint8)
+            mask = mask.repeat(scale, axis=0).repeat(scale, axis=1)
+            contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
+        if names:
+            _write(picture, f"{names[label]} {objects.scores[i]:.2f}", (x1, max(y1 - 3, 9)), colour)
+    return picture
+
+
+def paint(photograph, labels, palette, scale: int = 1, names: Sequence[str] = ()):
+    """The photograph under the colours of its label map; what is black there stays as it is.
+
+    Args:
+        photograph: Already enlarged by `scale`.
+        labels: (H, W) before the enlargement; 255 is ignored.
+        palette: An RGB colour for each label.
+        scale: Times that the photograph was enlarged.
+        names: Written where each label has the most room; without them nothing is.
+    """
+    import cv2
+    import numpy as np
+
+    colours = np.zeros((256, 3), np.uint8)  # 255, ignored, stays black: uncoloured
+    colours[: len(palette)] = palette[:255]
+    labels = labels.repeat(scale, axis=0).repeat(scale, axis=1)
+    layer = colours[labels]
+    mixed = (0.45 * photograph + 0.55 * layer).astype(np.uint8)
+    picture = np.where(layer.any(axis=2, keepdims=True), mixed, photograph)
+    for label in np.unique(labels).tolist() if names else ():
+        room = cv2.distanceTransform(np.uint8(labels == label), cv2.DIST_L2, 3)
+        _, most, _, place = cv2.minMaxLoc(room)
+        if most > 8 and label < len(names):  # else the word would cover what it names
+            _write(picture, names[label], place, (255, 255, 255))
+    return picture
+
+
+def _write(picture, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    import cv2
+
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    for ink, width in (((0, 0, 0), 3), (colour, 1)):  # a dark rim, readable on anything
+        cv2.putText(picture, text, place, font, 0.4, ink, width, cv2.LINE_AA)

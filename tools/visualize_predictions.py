@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from launch import check_files, load_config, make_parser, use_cpu_where_no_gpu
-from pictures import write_grid
+from pictures import outline, paint, write_grid
+from predictor import Predictor
 
 COLUMNS = ("photograph", "ground truth", "prediction")
 
@@ -42,17 +43,14 @@ def predict(cfg, checkpoint: str, max_images: int, score_thr: float, scale: int)
     import numpy as np
     import torch
     from mmengine.dataset import pseudo_collate
-    from mmengine.device import get_device
-    from mmengine.registry import DATASETS, MODELS, init_default_scope
+    from mmengine.registry import DATASETS
 
-    from convnextv2.backbone import read_checkpoint
-
-    init_default_scope(cfg.default_scope)
-    cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model).to(get_device()).eval()
-    model.load_state_dict(read_checkpoint(checkpoint))
+    try:
+        predictor = Predictor(cfg, checkpoint)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    model, palette = predictor.model, predictor.palette
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    palette = dataset.metainfo["palette"]
     rows = []
     for index in np.linspace(0, len(dataset) - 1, min(max_images, len(dataset))).round():
         sample = dataset[int(index)]
@@ -72,37 +70,6 @@ def predict(cfg, checkpoint: str, max_images: int, score_thr: float, scale: int)
             drawn = [outline(photograph, objects, palette, scale) for objects in (truth, found)]
         rows.append([photograph, *drawn])
     return rows
-
-
-def outline(photograph, objects, palette, scale: int):
-    """The photograph with the outlines of instances: of masks where there are any, or of boxes."""
-    import cv2
-    import numpy as np
-
-    picture = photograph.copy()
-    masks = objects.get("masks")
-    for i, label in enumerate(objects.labels.tolist()):
-        colour = tuple(palette[label])
-        if masks is None:
-            x1, y1, x2, y2 = (objects.bboxes[i].numpy().reshape(4) * scale).round().astype(int)
-            cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
-            continue
-        mask = np.asarray(getattr(masks, "masks", masks)[i], np.uint8)
-        mask = mask.repeat(scale, axis=0).repeat(scale, axis=1)
-        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
-    return picture
-
-
-def paint(photograph, labels, palette, scale: int):
-    """The photograph under the colours of its label map; what is black there stays as it is."""
-    import numpy as np
-
-    colours = np.zeros((256, 3), np.uint8)  # 255, ignored, stays black: uncoloured
-    colours[: len(palette)] = palette
-    layer = colours[labels].repeat(scale, axis=0).repeat(scale, axis=1)
-    mixed = (0.45 * photograph + 0.55 * layer).astype(np.uint8)
-    return np.where(layer.any(axis=2, keepdims=True), mixed, photograph)
 
 
 if __name__ == "__main__":
