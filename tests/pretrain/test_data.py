@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from mmengine.registry import DATASETS, MODELS
 from torch.utils.data import DataLoader
@@ -115,6 +116,30 @@ def test_sixteen_bits_and_one_channel_stay_as_they_are(tmp_path):
         LoadImage(in_channels=4)({"img_path": str(tmp_path / "deep.tif")})
     pipeline = [dict(t, in_channels=1) if "Load" in t["type"] else t for t in PIPELINE]
     assert make_dataset(tmp_path, pipeline)[SeededIndex(0, 0)]["inputs"].shape == (1, 32, 32)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate", None])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [3, 4, 13])
+def test_tiff_files_of_many_channels(tmp_path, channels, dtype, planar):
+    image = (np.random.default_rng(0).random((40, 50, channels)) * 200).astype(dtype)
+    stored = image.transpose(2, 0, 1) if planar == "separate" else image
+    path = tmp_path / "bands.TIF"
+    tifffile.imwrite(path, stored, photometric="minisblack", planarconfig=planar)
+    loaded = LoadImage(in_channels=channels)({"img_path": str(path)})["img"]
+    assert loaded.dtype == dtype
+    assert np.array_equal(loaded, image)
+    crop = RandomResizedCrop(32)({"img": loaded})["img"]
+    assert crop.shape == (32, 32, channels)
+    assert crop.dtype == dtype
+
+
+def test_four_channels_and_sixteen_bits_keep_their_order(tmp_path):
+    image = np.random.default_rng(0).integers(0, 2**16, (40, 50, 4)).astype(np.uint16)
+    path = str(tmp_path / "a.png")
+    cv2.imwrite(path, image[..., [2, 1, 0, 3]])  # OpenCV's order
+    assert np.array_equal(LoadImage(in_channels=4)({"img_path": path})["img"], image)
+    assert np.array_equal(LoadImage(in_channels=3)({"img_path": path})["img"], image[..., :3])
 
 
 def test_arrays_are_taken_as_they_are(tmp_path):
