@@ -97,8 +97,8 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
             results += [{"image_id": numbers[path], **entry} for entry in found]
         done += 1
     if detects:
-        content = json.dumps(results, indent=0).encode()
-        AtomicLocalBackend().put(content, out / "results.json")
+        lines = ",\n".join(map(json.dumps, results))  # one object a line
+        AtomicLocalBackend().put(f"[\n{lines}\n]\n".encode(), out / "results.json")
     objects = f", {len(results)} objects of score {score_thr} or more" if detects else ""
     print(f"{done} of {len(names)} images{objects}: {out.absolute()}")
     if unreadable:

@@ -83,7 +83,8 @@ def outline(photograph, objects, palette, scale: int = 1, names: Sequence[str] =
         objects: mmdet's instances, in pixels before the enlargement.
         palette: An RGB colour for each label.
         scale: Times that the photograph was enlarged.
-        names: Written with the score beside each object; without them nothing is.
+        names: Written with the score above each object that is as wide as the words; without
+            them nothing is.
     """
     import cv2
     import numpy as np
@@ -102,7 +103,8 @@ def outline(photograph, objects, palette, scale: int = 1, names: Sequence[str] =
             contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
         if names:
-            _write(picture, f"{names[label]} {objects.scores[i]:.2f}", (x1, max(y1 - 3, 9)), colour)
+            text = f"{names[label]} {objects.scores[i]:.2f}"
+            _write(picture, text, (x1, max(y1 - 3, 9)), colour, room=x2 - x1)
     return picture
 
 
@@ -133,9 +135,11 @@ def paint(photograph, labels, palette, scale: int = 1, names: Sequence[str] = ()
     return picture
 
 
-def _write(picture, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+def _write(picture, text: str, place: tuple[int, int], colour, room: int | None = None) -> None:
     import cv2
 
-    font = cv2.FONT_HERSHEY_SIMPLEX
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+    if room is not None and cv2.getTextSize(text, font, size, 1)[0][0] > room:
+        return
     for ink, width in (((0, 0, 0), 3), (colour, 1)):  # a dark rim, readable on anything
-        cv2.putText(picture, text, place, font, 0.4, ink, width, cv2.LINE_AA)
+        cv2.putText(picture, text, place, font, size, ink, width, cv2.LINE_AA)

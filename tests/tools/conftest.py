@@ -5,7 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-from processes import train
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from processes import config, train
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +34,27 @@ def finished(cwd):
         if name not in done:
             done[name] = train(cwd, name, f"work_dirs/finished-{name}")
         return done[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """name, data set's meta -> a checkpoint of that config's model that finds something."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def get(name, **meta):
+        path = folder / f"{name}{len(meta)}.pth"
+        if not path.exists():
+            cfg = Config.fromfile(config(name))
+            init_default_scope(cfg.default_scope)
+            torch.manual_seed(0)
+            state_dict = MODELS.build(cfg.model).state_dict()
+            for tensor in state_dict.values():
+                if tensor.is_floating_point() and not tensor.any():
+                    tensor.normal_(std=0.1)  # GRN and biases are born as zeros
+            torch.save({"state_dict": state_dict, "meta": {"dataset_meta": meta}}, path)
+        return str(path)
 
     return get
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from mmseg.apis import inference_model, init_model
 from processes import config, run
 from pycocotools import mask as coco_mask
@@ -18,27 +17,6 @@ from convnextv2.pretrain import UnreadableImageError
 from convnextv2.tools.predictor import Predictor, complete_palette
 
 SIZES = [(64, 80), (64, 80), (80, 64), (64, 80), (9, 7), (40, 300)]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """name -> a checkpoint of that config's model, random weights that find something."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-
-    def get(name, **meta):
-        path = folder / f"{name}{len(meta)}.pth"
-        if not path.exists():
-            cfg = Config.fromfile(config(name))
-            init_default_scope(cfg.default_scope)
-            torch.manual_seed(0)
-            state_dict = MODELS.build(cfg.model).state_dict()
-            for tensor in state_dict.values():
-                if tensor.is_floating_point() and not tensor.any():
-                    tensor.normal_(std=0.1)  # GRN and biases are born as zeros
-            torch.save({"state_dict": state_dict, "meta": {"dataset_meta": meta}}, path)
-        return str(path)
-
-    return get
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +40,14 @@ def fields(sample):
 
 
 @pytest.mark.parametrize("name", ["mask-rcnn", "upernet"])
-def test_the_python_call_finds_what_the_library_finds(name, checkpoint, photos):
+def test_the_python_call_finds_what_the_library_finds(name, untrained, photos):
     path = str(config(name))
-    predictor = Predictor(path, checkpoint(name, classes=["box", "disc"]), "cpu")
+    predictor = Predictor(path, untrained(name, classes=["box", "disc"]), "cpu")
     init, call = {
         "mask-rcnn": (init_detector, inference_detector),
         "upernet": (init_model, inference_model),
     }[name]
-    model = init(path, checkpoint(name, classes=["box", "disc"]), device="cpu")
+    model = init(path, untrained(name, classes=["box", "disc"]), device="cpu")
     if name == "upernet":
         photos = photos[:5]  # mmseg cannot do the last, which is resized to 96 x 13
     for found, photo in zip(predictor(photos), photos, strict=True):
@@ -87,8 +65,8 @@ def test_the_python_call_finds_what_the_library_finds(name, checkpoint, photos):
 
 
 @pytest.mark.parametrize("name", ["mask-rcnn", "upernet"])
-def test_neighbours_in_a_batch_change_nothing(name, checkpoint, photos):
-    predictor = Predictor(config(name), checkpoint(name), "cpu")
+def test_neighbours_in_a_batch_change_nothing(name, untrained, photos):
+    predictor = Predictor(config(name), untrained(name), "cpu")
     shapes = []
     test_step = predictor.model.test_step
 
@@ -114,11 +92,11 @@ def test_neighbours_in_a_batch_change_nothing(name, checkpoint, photos):
 
 
 @pytest.mark.parametrize("mode", ["slide", "whole"])
-def test_images_smaller_than_the_networks_stride_are_padded_by_their_edge(mode, checkpoint, photos):
+def test_images_smaller_than_the_networks_stride_are_padded_by_their_edge(mode, untrained, photos):
     cfg = Config.fromfile(config("upernet"))
     del cfg.test_dataloader.dataset.pipeline[1]  # the resizing
     cfg.model.test_cfg.mode = mode
-    predictor = Predictor(cfg, checkpoint("upernet"), "cpu")
+    predictor = Predictor(cfg, untrained("upernet"), "cpu")
     small = cv2.imread(photos[0])[20:41, 10:60]
     padded = cv2.copyMakeBorder(small, 0, 11, 0, 0, cv2.BORDER_REPLICATE)
     assert padded.shape == (32, 50, 3)
@@ -128,13 +106,13 @@ def test_images_smaller_than_the_networks_stride_are_padded_by_their_edge(mode, 
     assert next(predictor(small[:1, :1])).sample.pred_sem_seg.data.shape == (1, 1, 1)
 
 
-def test_classes_are_the_checkpoints_then_the_configs(checkpoint):
-    predictor = Predictor(config("upernet"), checkpoint("upernet"))
+def test_classes_are_the_checkpoints_then_the_configs(untrained):
+    predictor = Predictor(config("upernet"), untrained("upernet"))
     assert predictor.classes == ["box", "disc"]
     assert predictor.palette == [(255, 0, 0), (0, 0, 255)]
     assert predictor.label_offset == 1
     meta = {"classes": ("cat", "dog"), "palette": [[1, 2, 3], [4, 5, 6]]}
-    predictor = Predictor(config("upernet"), checkpoint("upernet", **meta))
+    predictor = Predictor(config("upernet"), untrained("upernet", **meta))
     assert predictor.classes == ["cat", "dog"]
     assert predictor.palette == [(1, 2, 3), (4, 5, 6)]
     assert len(set(complete_palette(None, 200))) == 200
@@ -152,8 +130,8 @@ def test_classes_are_the_checkpoints_then_the_configs(checkpoint):
         ("upernet", {"code": True}, "refused: .* objects that would run code"),
     ],
 )
-def test_what_cannot_work_is_refused(name, change, message, checkpoint, tmp_path):
-    path = checkpoint("upernet")
+def test_what_cannot_work_is_refused(name, change, message, untrained, tmp_path):
+    path = untrained("upernet")
     content = torch.load(path, weights_only=True)
     if "missing" in change:
         content["state_dict"] = {
@@ -168,12 +146,12 @@ def test_what_cannot_work_is_refused(name, change, message, checkpoint, tmp_path
         Predictor(config(name), tmp_path / "changed.pth", change.get("device"))
 
 
-def test_unreadable_images_raise_unless_they_are_collected(checkpoint, photos, tmp_path):
+def test_unreadable_images_raise_unless_they_are_collected(untrained, photos, tmp_path):
     content = (tmp_path / "photo.jpg", tmp_path / "truncated.jpg", tmp_path / "empty.png")
     cv2.imwrite(str(content[0]), cv2.imread(photos[0]))
     content[1].write_bytes(content[0].read_bytes()[:600])
     content[2].write_bytes(b"")
-    predictor = Predictor(config("upernet"), checkpoint("upernet"))
+    predictor = Predictor(config("upernet"), untrained("upernet"))
     with pytest.raises(UnreadableImageError, match=r"truncated\.jpg: truncated, or no image"):
         list(predictor([photos[0], content[1]]))
     unreadable = []
@@ -196,8 +174,8 @@ def tree(tmp_path, photos):
 
 
 @pytest.mark.slow
-def test_the_command_writes_coco_results_and_pictures(tree, checkpoint):
-    path = checkpoint("mask-rcnn")
+def test_the_command_writes_coco_results_and_pictures(tree, untrained):
+    path = untrained("mask-rcnn")
     # Written into the folder that is read: the second run must not take its own pictures.
     args = config("mask-rcnn"), path, "in", "--out", "in/found", "--score-thr", 0.34
     for _ in range(2):
@@ -243,8 +221,8 @@ def test_the_command_writes_coco_results_and_pictures(tree, checkpoint):
 
 
 @pytest.mark.slow
-def test_the_command_writes_label_maps_as_test_does(cwd, tree, checkpoint):
-    args = config("upernet"), checkpoint("upernet")
+def test_the_command_writes_label_maps_as_test_does(cwd, tree, untrained):
+    args = config("upernet"), untrained("upernet")
     status, output = run(cwd, "infer.py", *args, "shapes/val", "--out", "inferred")
     assert status == 0, output
     status, output = run(cwd, "test.py", *args, "--work-dir", "work_dirs/i", "--out", "tested")
@@ -268,9 +246,9 @@ def test_the_command_writes_label_maps_as_test_does(cwd, tree, checkpoint):
 
 
 @pytest.mark.slow
-def test_only_a_run_without_any_image_fails(tree, checkpoint):
+def test_only_a_run_without_any_image_fails(tree, untrained):
     def infer(*args, name="upernet"):
-        return run(tree, "infer.py", config(name), checkpoint("upernet"), *args)
+        return run(tree, "infer.py", config(name), untrained("upernet"), *args)
 
     status, output = infer("in/deep/broken.jpg", "--out", "found")
     assert status == 1, output
