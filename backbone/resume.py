@@ -63,11 +63,28 @@ def seed_all(seed: int) -> None:
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(DefaultSampler):
-    """`DefaultSampler` whose indices carry a seed made of run seed, epoch and index."""
+    """`DefaultSampler` whose indices carry a seed made of run seed, epoch and index.
+
+    Shuffled, it neither drops nor repeats an item where the number of processes does not divide
+    their number: an epoch begins where the one before it ended in an endless row of permutations.
+    """
 
     def __iter__(self) -> Iterator[SeededIndex]:
-        for index in super().__iter__():
+        indices = self._next_in_row() if self.shuffle else super().__iter__()
+        for index in indices:
             yield SeededIndex(index, self.seed, self.epoch, index)
+
+    def _next_in_row(self) -> Iterator[int]:
+        epoch_size = self.num_samples * self.world_size
+        first = self.epoch * epoch_size
+        permutation, current = [], None
+        for position in range(first + self.rank, first + epoch_size, self.world_size):
+            number, place = divmod(position, len(self.dataset))
+            if number != current:
+                generator = torch.Generator().manual_seed(self.seed + number)
+                permutation = torch.randperm(len(self.dataset), generator=generator).tolist()
+                current = number
+            yield permutation[place]
 
 
 @DATA_SAMPLERS.register_module()

@@ -18,8 +18,8 @@ class UnlabelledShards(UnlabelledImages):
     """All images in tar files, local or by address; members that are no images are passed over.
 
     Where each image lies is read once from the tars' headers. So the images are shuffled, shared
-    out to processes and resumed exactly as those of a folder are, by the same samplers: with
-    `SeededInfiniteSampler` none is dropped and none repeated for any number of processes.
+    out to processes and resumed exactly as those of a folder are, by the same samplers: none is
+    dropped and none repeated, whatever the number of processes.
 
     Args:
         shards: Path or address, or a list of them, with braces expanded

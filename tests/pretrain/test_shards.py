@@ -3,15 +3,15 @@
 import functools
 import http.server
 import io
+import itertools
 import tarfile
 import threading
-from itertools import islice
 
 import cv2
 import numpy as np
 import pytest
 
-from convnextv2.backbone.resume import SeededInfiniteSampler
+from convnextv2.backbone.resume import SeededInfiniteSampler, SeededSampler
 from convnextv2.pretrain import UnlabelledImages, UnlabelledShards, UnreadableImageError
 
 PIPELINE = [{"type": "convnextv2.LoadImage"}]
@@ -42,6 +42,14 @@ def write_shard(path, members):
             tar.addfile(info, io.BytesIO(content))
 
 
+def epochs(sampler):
+    """The indices of one epoch after the other."""
+    for epoch in itertools.count():
+        if isinstance(sampler, SeededSampler):
+            sampler.set_epoch(epoch)
+        yield from sampler
+
+
 def names(dataset, indices):
     return [dataset.get_data_info(i)["img_path"].rsplit("/", 1)[1] for i in indices]
 
@@ -54,15 +62,16 @@ def test_shards_hold_the_images_of_the_folder(folder):
         np.testing.assert_array_equal(a["img"], b["img"])
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_processes_neither_drop_nor_repeat(folder, monkeypatch, world_size):
+@pytest.mark.parametrize("sampler", [SeededSampler, SeededInfiniteSampler])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_processes_neither_drop_nor_repeat(folder, monkeypatch, sampler, world_size):
     dataset = UnlabelledShards([str(folder / f"train-{i:02}.tar") for i in range(3)], PIPELINE)
     streams = []
     for rank in range(world_size):
         monkeypatch.setattr(
             "mmengine.dataset.sampler.get_dist_info", lambda rank=rank: (rank, world_size)
         )
-        streams.append(islice(SeededInfiniteSampler(dataset, seed=1), 17 * 2))
+        streams.append(itertools.islice(epochs(sampler(dataset, seed=1)), 17 * 2))
     # What the processes draw in turns: each pass over the data set holds every image once, also
     # where 17 does not divide.
     drawn = [index for turn in zip(*streams, strict=True) for index in turn]
