@@ -64,5 +64,6 @@ val_evaluator = dict(
     type='FasterCocoMetric',
     ann_file=data_root + 'annotations/instances_val2017.json',
     metric=['bbox', 'segm'],
+    proposal_nums=(1, 10, 100),  # COCO's; mmdet would count 1000 detections of an image
 )
 test_evaluator = val_evaluator
