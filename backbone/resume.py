@@ -54,10 +54,17 @@ def mix(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
-def seed_all(seed: int) -> None:
-    """Seed Python's, numpy's and torch's global generators."""
+def seed_cpu(seed: int) -> None:
+    """Seed Python's, numpy's and torch's global generators of the CPU."""
     random.seed(seed)
     np.random.seed(seed)
+    # torch.manual_seed also notes a seed and a stack trace for each kind of GPU: a millisecond.
+    torch.default_generator.manual_seed(seed)
+
+
+def seed_all(seed: int) -> None:
+    """Seed the generators of the CPU and of all GPUs."""
+    seed_cpu(seed)
     torch.manual_seed(seed)
 
 
@@ -107,7 +114,7 @@ class SeedTransforms:
     def __call__(self, results: dict) -> dict:
         index = results["sample_idx"]
         if isinstance(index, SeededIndex):
-            seed_all(index.seed)
+            seed_cpu(index.seed)
         return results
 
 
