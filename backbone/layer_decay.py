@@ -19,7 +19,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Optimizer groups for a model with a `ConvNeXtV2`; FCMAE, detectors and segmenters alike.
 
     A parameter of the backbone at depth d of D gets ``lr * decay_rate ** (D + 1 - d)``; the rest
-    of the model gets ``lr``. GRN, norms, biases and what a module names in its
+    of the model gets ``lr``. GRN, norms, embeddings, biases and what a module names in its
     `no_weight_decay` (the mask token) have no weight decay.
 
     `paramwise_cfg` options:
@@ -75,7 +75,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 def _trainable(model: nn.Module):
     """Yield (name, parameter, has weight decay) of every parameter that trains, each once."""
-    norms = (nn.LayerNorm, nn.GroupNorm, _NormBase)
+    without = (nn.LayerNorm, nn.GroupNorm, nn.Embedding, _NormBase)
     seen = set()
     for prefix, module in model.named_modules():
         exempt = getattr(module, "no_weight_decay", frozenset())
@@ -83,7 +83,7 @@ def _trainable(model: nn.Module):
             if not parameter.requires_grad or parameter in seen:
                 continue
             seen.add(parameter)
-            decays = not (isinstance(module, norms) or name == "bias" or name in exempt)
+            decays = not (isinstance(module, without) or name.endswith("bias") or name in exempt)
             yield f"{prefix}.{name}".lstrip("."), parameter, decays
 
 

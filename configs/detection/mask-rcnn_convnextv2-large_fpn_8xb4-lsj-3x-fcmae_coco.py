@@ -1,5 +1,5 @@
 # bash tools/dist_train.sh configs/detection/mask-rcnn_convnextv2-large_fpn_8xb4-lsj-3x-fcmae_coco.py 8
-# Batch 32 = 8 GPUs x 4 images; --auto-scale-lr for another number.
+# Batch 32 = 8 GPUs x 4 images; with another batch the rate follows it.
 # Published: box AP 54.4, mask AP 47.7 (paper, Table 6). Not run here.
 _base_ = [
     '../_base_/models/mask-rcnn_convnextv2_fpn.py',

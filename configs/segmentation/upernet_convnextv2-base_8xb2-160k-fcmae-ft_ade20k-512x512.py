@@ -1,5 +1,5 @@
 # bash tools/dist_train.sh configs/segmentation/upernet_convnextv2-base_8xb2-160k-fcmae-ft_ade20k-512x512.py 8
-# Batch 16 = 8 GPUs x 2 images; --auto-scale-lr for another number. Multi-scale test: --tta.
+# Batch 16 = 8 GPUs x 2 images; with another batch the rate follows it. Multi-scale test: --tta.
 # Published: mIoU 52.1, multi-scale (paper, Table 7). Not run here.
 _base_ = [
     '../_base_/models/upernet_convnextv2.py',

@@ -1,4 +1,4 @@
-"""Learning rates fall with depth; GRN, norms, biases and the mask token do not decay."""
+"""Learning rates fall with depth; GRN, norms, embeddings, biases and mask token do not decay."""
 
 import pytest
 from mmengine.optim import build_optim_wrapper
@@ -15,6 +15,8 @@ class Detector(nn.Module):
         super().__init__()
         self.backbone = ConvNeXtV2(ARCH)
         self.head = nn.Sequential(nn.Conv2d(64, 4, 1), nn.BatchNorm2d(4))
+        self.queries = nn.Embedding(5, 8)
+        self.attention = nn.MultiheadAttention(8, 2)  # has an `in_proj_bias`
 
 
 def settings(model, **paramwise):
@@ -53,13 +55,14 @@ def test_rates_by_depth():
 
 @pytest.mark.parametrize("model", [Detector, lambda: FCMAE({"type": "convnextv2.ConvNeXtV2"})])
 def test_weight_decay_by_role(model):
-    """Only the weights of convolutions and linear layers decay."""
+    """Only the weights of convolutions and linear layers decay, of attention's too."""
     model = model()
     decaying = {
         f"{name}.weight"
         for name, module in model.named_modules()
         if isinstance(module, (nn.Conv2d, nn.Linear))
     }
+    decaying |= {name for name, _ in model.named_parameters() if name.endswith("in_proj_weight")}
     found = settings(model)
     assert {name for name, (_, weight_decay) in found.items() if weight_decay == 0.05} == decaying
     assert {found[name][1] for name in found.keys() - decaying} == {0}

@@ -16,6 +16,12 @@ COCO = "detection/mask-rcnn_convnextv2-{}_fpn_8xb4-lsj-3x-fcmae_coco"
 ADE = "segmentation/upernet_convnextv2-{}_8xb2-160k-fcmae-ft_ade20k-512x512"
 COCO_DROP_PATH = {"base": 0.4, "large": 0.5, "huge": 0.5}  # Base as the project; .2 below
 ADE_DROP_PATH = {"tiny": 0.2, "base": 0.4, "large": 0.4, "huge": 0.4}  # .1 below
+COCO_SUPERVISED = COCO.replace("fcmae", "supervised")
+ADE_SUPERVISED = ADE.replace("fcmae-ft", "supervised")
+ADE_22K = "segmentation/upernet_convnextv2-huge_8xb2-160k-fcmae-in22k-ft_ade20k-640x640"
+CASCADE = "detection/cascade-mask-rcnn_convnextv2-tiny_fpn_8xb2-lsj-3x-fcmae_coco"
+MASK2FORMER = "detection/mask2former_convnextv2-tiny_8xb2-lsj-50e-fcmae_coco"
+DINO = "detection/dino-4scale_convnextv2-tiny_8xb2-12e-fcmae_coco"
 RELEASED = "https://dl.fbaipublicfiles.com/convnext/convnextv2"
 
 
@@ -62,7 +68,7 @@ COCO_RECIPE = {
     "optim_wrapper.optimizer.lr": 1e-4,
     "optim_wrapper.optimizer.weight_decay": 0.05,
     "effective batch": 32,
-    "auto_scale_lr": {"enable": False, "base_batch_size": 32},
+    "auto_scale_lr": {"enable": True, "base_batch_size": 32},
     "train_cfg.max_epochs": 36,
     "train_dataloader.dataset.pipeline.3": {
         "type": "RandomResize",
@@ -93,7 +99,7 @@ ADE_RECIPE = {
     "optim_wrapper.optimizer.weight_decay": 0.05,
     "optim_wrapper.paramwise_cfg.decay_rate": 0.9,  # one of .8, .9
     "effective batch": 16,
-    "auto_scale_lr": {"enable": False, "base_batch_size": 16},
+    "auto_scale_lr": {"enable": True, "base_batch_size": 16},
     "train_cfg.max_iters": 160_000,
     "train_dataloader.dataset.pipeline.4.crop_size": (512, 512),
     "model.data_preprocessor.size": (512, 512),
@@ -122,8 +128,65 @@ ADE_RECIPE = {
     "model.auxiliary_head.type": "FCNHead",
     "model.auxiliary_head.loss_decode.loss_weight": 0.4,
 }
+# The 640 row: crops, images and windows 1.25 times as large.
+ADE_640 = {
+    "train_dataloader.dataset.pipeline.3.scale": (2560, 640),
+    "train_dataloader.dataset.pipeline.4.crop_size": (640, 640),
+    "model.data_preprocessor.size": (640, 640),
+    "val_dataloader.dataset.pipeline.1.scale": (2560, 640),
+    "test_dataloader.dataset.pipeline.1.scale": (2560, 640),
+    "tta_pipeline.1.transforms.0": [
+        {"type": "Resize", "scale": scale, "keep_ratio": True}
+        for scale in [(1920, 480), (2240, 560), (2560, 640), (2880, 720), (3200, 800)]
+    ],
+    "model.test_cfg": {"mode": "slide", "crop_size": (640, 640), "stride": (426, 426)},
+}
+# mmdet's Mask2Former, DINO and, for ConvNeXt V1-T, Cascade Mask R-CNN.
+TINY_FCMAE = {
+    "model.backbone.arch": "tiny",
+    "model.backbone.init_cfg.checkpoint": f"{RELEASED}/pt_only/convnextv2_tiny_1k_224_fcmae.pt",
+    "optim_wrapper.constructor": "convnextv2.LayerDecayOptimWrapperConstructor",
+    "optim_wrapper.paramwise_cfg": {"decay_rate": 0.7, "decay_type": "layer_wise"},
+    "optim_wrapper.optimizer.type": "AdamW",
+    "effective batch": 16,
+    "auto_scale_lr": {"enable": True, "base_batch_size": 16},
+    "val_evaluator.type": "FasterCocoMetric",
+    "test_evaluator.type": "FasterCocoMetric",
+    "test_dataloader.dataset.data_prefix": {"img": "val2017/"},
+    "train_dataloader.dataset.data_prefix": {"img": "train2017/"},
+}
+OTHERS = {
+    CASCADE: {k: v for k, v in COCO_RECIPE.items() if "nms" in k or "_scheduler" in k}
+    | TINY_FCMAE
+    | {
+        "model.backbone.drop_path_rate": 0.4,
+        "optim_wrapper.optimizer.lr": 2e-4,
+        "optim_wrapper.optimizer.weight_decay": 0.05,
+        "train_cfg.max_epochs": 36,
+    },
+    MASK2FORMER: TINY_FCMAE
+    | {
+        "model.backbone.drop_path_rate": 0.3,  # Swin-T's
+        "optim_wrapper.optimizer.lr": 1e-4,
+        "optim_wrapper.optimizer.weight_decay": 0.05,
+        "optim_wrapper.clip_grad.max_norm": 0.01,
+        "train_dataloader.dataset.pipeline.4.ratio_range": (0.1, 2.0),
+        "train_cfg.max_iters": 368_750,
+        "param_scheduler.milestones": [327_778, 355_092],
+    },
+    DINO: TINY_FCMAE
+    | {
+        "model.backbone.drop_path_rate": 0.2,  # Swin-L's
+        "optim_wrapper.optimizer.lr": 1e-4,
+        "optim_wrapper.optimizer.weight_decay": 1e-4,
+        "optim_wrapper.clip_grad.max_norm": 0.1,
+        "train_cfg.max_epochs": 12,
+        "param_scheduler.0.milestones": [11],
+    },
+}
 # Drop path: paper, A.3 one of .2 to .5, A.4 one of .1 to .4; Base as the project has it. Weights:
-# paper, Table 6 (FCMAE alone) and Table 7 (FCMAE and the supervised fine-tune).
+# paper, Table 6 (FCMAE alone) and Table 7 (FCMAE and the supervised fine-tune); those of the
+# supervised rows were not released and are the user's.
 RECIPES = {
     **{FCMAE.format(arch): FCMAE_RECIPE | {"model.backbone.arch": arch} for arch in ARCHS},
     **{
@@ -173,7 +236,29 @@ RECIPES = {
         }
         for arch in ARCHS
     },
+    **OTHERS,
 }
+HUGE = RECIPES[ADE.format("huge")]
+RECIPES[ADE_22K] = (
+    HUGE
+    | ADE_640
+    | {
+        "model.backbone": HUGE["model.backbone"]
+        | {
+            "init_cfg": {
+                "type": "Pretrained",
+                "checkpoint": f"{RELEASED}/im22k/convnextv2_huge_22k_512_ema.pt",
+            }
+        }
+    }
+)
+for arch in ("base", "large"):
+    own = {"type": "Pretrained", "checkpoint": f"checkpoints/convnextv2-{arch}_supervised.pth"}
+    for fcmae, supervised in ((COCO, COCO_SUPERVISED), (ADE, ADE_SUPERVISED)):
+        recipe = RECIPES[fcmae.format(arch)]
+        RECIPES[supervised.format(arch)] = recipe | {
+            "model.backbone": recipe["model.backbone"] | {"init_cfg": own}
+        }
 
 
 def setting(cfg, name):

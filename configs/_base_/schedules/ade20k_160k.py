@@ -10,7 +10,8 @@ optim_wrapper = dict(
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=0.9, decay_type='stage_wise'),
 )
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+# The rate follows the batch of all processes: 1e-4 is for this one.
+auto_scale_lr = dict(enable=True, base_batch_size=16)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=warmup_iters),
     dict(

@@ -9,7 +9,8 @@ optim_wrapper = dict(
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=0.95, decay_type='layer_wise'),
 )
-auto_scale_lr = dict(enable=False, base_batch_size=32)
+# The rate follows the batch of all processes: 1e-4 is for this one.
+auto_scale_lr = dict(enable=True, base_batch_size=32)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=max_epochs, milestones=[27, 33], gamma=0.1),

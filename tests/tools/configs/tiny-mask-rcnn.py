@@ -78,6 +78,7 @@ val_evaluator = dict(ann_file="shapes/val.json")
 test_evaluator = val_evaluator
 
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
+auto_scale_lr = dict(base_batch_size=2)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=5),
     dict(type="MultiStepLR", by_epoch=True, milestones=[2], gamma=0.1),

@@ -1,0 +1,8 @@
+# Cascade Mask R-CNN as mmdet has it, with our backbone and the soft-NMS of our Mask R-CNN.
+_base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
+
+model = dict(
+    backbone=dict(_delete_=True, type='convnextv2.ConvNeXtV2', arch='tiny'),
+    neck=dict(in_channels=[96, 192, 384, 768]),
+    test_cfg=dict(rcnn=dict(nms=dict(type='soft_nms'))),
+)
