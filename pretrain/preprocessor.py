@@ -8,6 +8,8 @@ from torch import Tensor
 
 from convnextv2.registry import MODELS
 
+from .statistics import read_statistics
+
 
 @MODELS.register_module()
 class FCMAEDataPreprocessor(BaseDataPreprocessor):
@@ -17,9 +19,11 @@ class FCMAEDataPreprocessor(BaseDataPreprocessor):
         mean: Mean of each channel, in the units of the files (0 to 255 for 8-bit images), in
             the order that the loading transform gives (RGB).
         std: Standard deviation of each channel.
+        statistics: File of tools/compute_statistics.py; its mean and std are taken instead.
         non_blocking: Do not wait for the copy to the device.
 
     Raises:
+        FileNotFoundError: There is no file of `statistics`.
         ValueError: `mean` and `std` differ in length.
     """
 
@@ -27,9 +31,12 @@ class FCMAEDataPreprocessor(BaseDataPreprocessor):
         self,
         mean: Sequence[float] = (123.675, 116.28, 103.53),
         std: Sequence[float] = (58.395, 57.12, 57.375),
+        statistics: str | None = None,
         non_blocking: bool = True,
     ) -> None:
         super().__init__(non_blocking)
+        if statistics is not None:
+            mean, std = read_statistics(statistics)
         if len(mean) != len(std):
             raise ValueError(f"mean has {len(mean)} channels, std {len(std)}")
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)

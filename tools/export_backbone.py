@@ -49,12 +49,15 @@ def export(cfg, checkpoint: str, target: Path) -> str:
     from convnextv2.backbone import ConvNeXtV2
     from convnextv2.backbone.pretrained import load_pretrained
     from convnextv2.backbone.read_checkpoint import read_training_facts
+    from convnextv2.pretrain.statistics import read_statistics
 
     backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
     network = ConvNeXtV2(**{**backbone, "output_norm": False})
     load_pretrained(network, checkpoint)
     state_dict = network.state_dict()
-    preprocessor = cfg.model.get("data_preprocessor") or {}
+    preprocessor = dict(cfg.model.get("data_preprocessor") or {})
+    if preprocessor.get("statistics"):
+        preprocessor["mean"], preprocessor["std"] = read_statistics(preprocessor["statistics"])
     facts = {
         "arch": json.dumps(backbone.get("arch", "tiny")),
         "in_channels": json.dumps(network.in_channels),

@@ -1,0 +1,83 @@
+"""Mean and std of a data set are numpy's over all its pixels, and the model uses them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from convnextv2.pretrain import FCMAEDataPreprocessor
+from convnextv2.pretrain.statistics import PixelStatistics, read_statistics
+
+REPO = Path(__file__).resolve().parents[2]
+CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
+
+
+def compute(folder, *options, status=0):
+    command = [sys.executable, REPO / "tools/compute_statistics.py", CONFIG, "--workers", "0"]
+    command += ["--cfg-options", f"train_dataloader.dataset.data_root={folder}", *options]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def write(folder, images, suffix):
+    for i, image in enumerate(images):
+        path = folder / f"{i}{suffix}"
+        if suffix == ".npy":
+            np.save(path, image)
+        else:  # OpenCV's order
+            cv2.imwrite(str(path), image[..., ::-1] if image.shape[2] == 3 else image)
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "suffix"),
+    [(3, np.uint8, ".png"), (1, np.uint16, ".png"), (3, np.uint16, ".png"), (5, "f4", ".npy")],
+)
+def test_statistics_are_those_of_all_pixels_together(tmp_path, channels, dtype, suffix):
+    rng = np.random.default_rng(0)
+    top = 200 if dtype == np.uint8 else 60000
+    # Of different sizes and brightness: the mean of means would be another.
+    images = [
+        (rng.random((20 + 9 * i, 30, channels)) * top / (i + 1)).astype(dtype) for i in range(5)
+    ]
+    write(tmp_path, images, suffix)
+    (tmp_path / "text.png").write_text("no image")
+    options = [f"train_dataloader.dataset.pipeline.1.in_channels={channels}"]
+    output = compute(tmp_path, *options)
+    assert "1 images were left out" in output
+    assert "text.png: truncated, or no image" in output
+
+    pixels = np.concatenate([i.reshape(-1, channels) for i in images]).astype(np.float64)
+    facts = json.loads((tmp_path / "statistics.json").read_text())
+    np.testing.assert_allclose(facts["mean"], pixels.mean(0), rtol=1e-10)
+    np.testing.assert_allclose(facts["std"], pixels.std(0), rtol=1e-10)
+    assert facts["images"] == 5
+    assert facts["pixels"] == len(pixels)
+    preprocess = FCMAEDataPreprocessor(statistics=str(tmp_path / "statistics.json"))
+    np.testing.assert_allclose(preprocess.mean.flatten(), pixels.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(preprocess.std.flatten(), pixels.std(0), rtol=1e-6)
+
+
+def test_a_large_offset_does_not_cancel():
+    image = np.random.default_rng(0).normal(1e9, 1, (100, 100, 1))
+    statistics = PixelStatistics()
+    for part in np.split(image, 10):
+        statistics.add(part)
+    assert statistics.std[0] == pytest.approx(image.std(), rel=1e-6)
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no statistics at .*nowhere\.json; tools"):
+        FCMAEDataPreprocessor(statistics=str(tmp_path / "nowhere.json"))
+    (tmp_path / "a.json").write_text('{"mean": [1]}')
+    with pytest.raises(ValueError, match=r"a\.json is no file of tools/compute_statistics"):
+        read_statistics(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"mean": [1], "std": [0]}')
+    with pytest.raises(ValueError, match="no std 0"):
+        read_statistics(tmp_path / "a.json")
+    write(tmp_path, [np.full((8, 8, 3), 7, np.uint8)], ".png")
+    assert "a channel is the same everywhere" in compute(tmp_path, status=1)

@@ -1,0 +1,81 @@
+"""Mean and standard deviation of each channel of a pre-training data set, stored beside it.
+
+The images are those of the config's train_dataloader, decoded as in training and not augmented.
+Let the model use the file: --cfg-options model.data_preprocessor.statistics=FILE
+"""
+
+import argparse
+from pathlib import Path
+
+from launch import read_config
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example:\n  python tools/compute_statistics.py "
+        "configs/pretrain/fcmae_convnextv2-tiny_custom.py --workers 8 --cfg-options "
+        "train_dataloader.dataset.data_root=photos",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="path of the config")
+    parser.add_argument("--out", help="file to write; default: statistics.json in data_root")
+    parser.add_argument("--workers", type=int, default=2, help="processes that decode")
+    parser.add_argument("--max-images", type=int, help="take so many, evenly spread; default: all")
+    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    args = parser.parse_args()
+    if args.max_images is not None and args.max_images < 1:
+        parser.error("--max-images must be at least 1")
+    cfg = read_config(args.config, args.cfg_options)
+    entry = cfg.get("train_dataloader", {}).get("dataset", {})
+    out = args.out or (entry.get("data_root") and f"{entry.data_root}/statistics.json")
+    if not out:
+        parser.error("the data set has no data_root to store the file in; give --out")
+
+    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+
+    try:
+        statistics, unreadable = compute(entry, args.workers, args.max_images)
+    except (OSError, ValueError, KeyError) as error:
+        raise SystemExit(str(error)) from error
+    for name, numbers in (("mean", statistics.mean), ("std", statistics.std)):
+        print(f"{name:4}", " ".join(f"{number:.4g}" for number in numbers))
+    if unreadable:
+        print(f"{len(unreadable)} images were left out:", *unreadable, sep="\n  ")
+    AtomicLocalBackend().put(statistics.as_json().encode(), out)
+    print(f"of {statistics.images} images: {Path(out).absolute()}")
+
+
+def compute(entry: dict, workers: int, max_images: int | None):
+    """Statistics of a data set's config, and lines about images that were left out.
+
+    Raises:
+        ValueError: No image could be read, or a channel is the same everywhere.
+    """
+    from mmengine.registry import DATASETS, init_default_scope
+    from rich.progress import track
+    from torch.utils.data import DataLoader
+
+    from convnextv2.pretrain.statistics import DecodedImages, PixelStatistics
+
+    init_default_scope("mmengine")
+    images = DecodedImages(DATASETS.build(entry), max_images)
+    loader = DataLoader(images, batch_size=None, num_workers=workers)
+    statistics, unreadable = PixelStatistics(), []
+    for path, image in track(loader, "reading", total=len(images)):
+        try:
+            if isinstance(image, str):
+                raise ValueError(image)
+            statistics.add(image.numpy() if hasattr(image, "numpy") else image)
+        except ValueError as error:
+            unreadable.append(f"{path}: {error}")
+    if not statistics.images:
+        raise ValueError("no image could be read:\n  " + "\n  ".join(unreadable))
+    if not statistics.std.all():
+        raise ValueError(f"a channel is the same everywhere: std {statistics.std.tolist()}")
+    return statistics, unreadable
+
+
+if __name__ == "__main__":
+    main()
