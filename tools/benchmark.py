@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import benchmark_loader
+
 # Name of the command and of benchmark_NAME.py: what it compares, batch, image height and width.
 COMMANDS = {
     "backbone": ("the backbone against other implementations of the network", 2, (384, 384)),
@@ -53,8 +55,17 @@ def main() -> None:
         command.add_argument("--repeats", type=int, default=7, help="rounds; the median counts")
         command.add_argument("--only", nargs="+", help="names, or beginnings of names, to measure")
         command.add_argument("--json", metavar="FILE", help="also write the figures there")
+    loader = commands.add_parser("loader", help="images read and augmented, by core and stage")
+    benchmark_loader.add_arguments(loader)
     args = parser.parse_args()
+    if args.command == "loader":
+        benchmark_loader.run(args, machine())
+    else:
+        compare_networks(args)
 
+
+def compare_networks(args: argparse.Namespace) -> None:
+    """Measure the contestants of `backbone` or `fcmae` for each arch, and show a table of each."""
     from rich.console import Console
 
     contest = importlib.import_module(f"benchmark_{args.command}")

@@ -1,6 +1,7 @@
 """benchmark.py measures networks that compute the same, and writes down what it saw."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from processes import REPO, load_tool, run
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.backbone.checkpoint_keys import convert_keys
+
+CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,28 @@ def test_figures_of_a_small_run(tmp_path):
     # Memory does not depend on how busy the machine is.
     plain, ours = figures["plain"], figures["this project"]
     assert ours["train_peak_mb"] < plain["train_peak_mb"]
+
+
+@pytest.mark.slow
+def test_figures_of_a_loader(tmp_path):
+    size = ["--generate", 8, "--images", 100, "--workers", 1, "--repeats", 1]
+    status, output = run(
+        tmp_path, "benchmark.py", "loader", CUSTOM, *size, "--json", "figures.json"
+    )
+    assert status == 0, output
+    content = json.loads((tmp_path / "figures.json").read_text())
+    kilobytes = int(re.search(r"8 images of (\d+) kB", content["title"])[1])
+    assert 105 < kilobytes < 125
+    rates = content["images_per_s"]
+    assert "DataLoader, workers: 1" in rates
+    assert min(rates.values()) > 0
+
+
+def test_a_loader_without_images_is_told_what_to_do(tmp_path):
+    status, output = run(tmp_path, "benchmark.py", "loader", CUSTOM)
+    assert status == 1
+    assert "data/my_images does not exist" in output
+    assert "--generate 400" in output
 
 
 @pytest.mark.slow

@@ -1,0 +1,150 @@
+"""How fast images come: decoded and augmented images per second and core, stage by stage."""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REFERENCE = "OpenCV alone"  # decoding, cropping and resizing in a bare loop
+BATCH = 50
+
+
+def add_arguments(command) -> None:
+    """The arguments of `benchmark.py loader`."""
+    config = "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
+    command.add_argument("config", nargs="?", default=config, help=f"default: {config}")
+    command.add_argument(
+        "--generate",
+        type=int,
+        metavar="N",
+        help="measure on so many generated JPEG files, 500 x 375 and about 115 kB each, in place "
+        "of the config's data set",
+    )
+    command.add_argument("--images", type=int, default=400, help="read so many in each round")
+    command.add_argument("--workers", nargs="+", type=int, default=[1, 2], help="of DataLoader")
+    command.add_argument("--repeats", type=int, default=5, help="rounds; the median counts")
+    command.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    command.add_argument("--json", metavar="FILE", help="also write the figures there")
+
+
+def run(args, machine: str) -> None:
+    """Measure and show."""
+    import cv2
+    import torch
+    from launch import read_config
+    from mmengine.registry import DATASETS, init_default_scope
+    from rich.console import Console
+    from rich.table import Table
+
+    # One core for each process, as DataLoader's workers have it.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    cfg = read_config(args.config, args.cfg_options)
+    entry = cfg.train_dataloader.dataset
+    init_default_scope("mmengine")
+    with tempfile.TemporaryDirectory() as folder:
+        if args.generate:
+            generate(Path(folder), args.generate)
+            entry.data_root = folder
+        try:
+            dataset = DATASETS.build(entry)
+        except FileNotFoundError as error:
+            raise SystemExit(f"{error}\nor measure on generated files: --generate 400") from error
+        rates = measure(dataset, args.images, args.workers, args.repeats)
+        sizes = [Path(dataset.get_data_info(i)["img_path"]) for i in range(min(100, len(dataset)))]
+        kilobytes = statistics.mean(p.stat().st_size for p in sizes if p.is_file()) / 1e3
+    title = f"loader, {len(dataset)} images of {kilobytes:.0f} kB, {machine}"
+    table = Table("stage", title=title)
+    table.add_column("images/s", justify="right")
+    for name, rate in rates.items():
+        table.add_row(name, f"{rate:.0f} ({rate / rates[REFERENCE]:.2f}x)")
+    console = Console()
+    console.print(table)
+    console.print(f"In brackets: as a multiple of {REFERENCE!r}.", highlight=False)
+    if args.json:
+        Path(args.json).write_text(json.dumps({"title": title, "images_per_s": rates}, indent=2))
+
+
+def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str, float]:
+    """Images per second of each stage, the median of rounds in which they take turns."""
+    from torch.utils.data import DataLoader, default_collate
+
+    from convnextv2.backbone.resume import SeededIndex
+
+    indices = [SeededIndex(i % len(dataset), 0, i) for i in range(images)]
+    batches = [indices[i : i + BATCH] for i in range(0, images, BATCH)]
+    load = next(t for t in dataset.pipeline.transforms if type(t).__name__ == "LoadImage")
+
+    def decode() -> None:
+        for index in indices:
+            load(dataset.get_data_info(index))
+
+    def transform() -> None:
+        for index in indices:
+            dataset[index]
+
+    def collate() -> None:
+        for batch in batches:
+            default_collate([dataset[index] for index in batch])
+
+    def through(loader: DataLoader) -> Callable[[], None]:
+        def stage() -> None:
+            for _ in loader:
+                pass
+
+        return stage
+
+    stages = {
+        REFERENCE: lambda: bare_loop(dataset, indices),
+        "decoding": decode,
+        "decoding and transforms": transform,
+        "data set to batch, one process": collate,
+    }
+    for number in workers:
+        loader = DataLoader(
+            dataset, batch_sampler=batches, num_workers=number, persistent_workers=number > 0
+        )
+        stages[f"DataLoader, workers: {number}"] = through(loader)
+    times: dict[str, list[float]] = {name: [] for name in stages}
+    for stage in stages.values():
+        stage()  # starts the workers, fills the cache of files
+    for _ in range(repeats):
+        for name, stage in stages.items():
+            start = time.perf_counter()
+            stage()
+            times[name].append(time.perf_counter() - start)
+    return {name: images / statistics.median(values) for name, values in times.items()}
+
+
+def bare_loop(dataset, indices: list[int]) -> None:
+    """What no loader can do without: decode, crop as the pipeline would, resize."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    crop = next(t for t in dataset.pipeline.transforms if type(t).__name__ == "RandomResizedCrop")
+    for index in indices:
+        content = np.fromfile(dataset.get_data_info(index)["img_path"], np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
+        height, width = image.shape[:2]
+        share = np.sqrt(rng.uniform(*crop.scale))
+        h, w = max(1, int(height * share)), max(1, int(width * share))
+        y, x = rng.integers(height - h + 1), rng.integers(width - w + 1)
+        cv2.resize(image[y : y + h, x : x + w], crop.size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def generate(folder: Path, count: int) -> None:
+    """Write JPEG files, 500 x 375 pixels and about 115 kB, as ImageNet's are on average."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        shapes = cv2.resize(
+            rng.integers(0, 256, (40, 50, 3), dtype=np.uint8), (500, 375), interpolation=2
+        )
+        noise = rng.normal(0, 21, (375, 500, 1))
+        pixels = np.clip(shapes + noise, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{i}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
