@@ -5,6 +5,7 @@ Nothing heavy is imported at the top, so that `--help` answers at once; mim asks
 
 import argparse
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,8 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
             cfg.optim_wrapper.pop(option, None)
     if cfg.launcher == "none":
         return
+    if cfg.launcher == "slurm":
+        name_slurm_ranks()
     if missing := [k for k in ("RANK", "WORLD_SIZE", "MASTER_ADDR") if k not in os.environ]:
         raise SystemExit(
             f"--launcher {cfg.launcher}, but {', '.join(missing)} are not set: "
@@ -147,3 +150,23 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
     }
     replace_sync_bn(cfg.model)
+
+
+def name_slurm_ranks() -> None:
+    """Set what torch reads of a process that `srun` started, as mmengine does where GPUs are.
+
+    Raises:
+        SystemExit: `srun` did not start it.
+    """
+    names = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+    if missing := [k for k in (*names.values(), "SLURM_NODELIST") if k not in os.environ]:
+        raise SystemExit(
+            f"--launcher slurm, but {', '.join(missing)} are not set: "
+            "start the processes with tools/slurm_train.sh or tools/slurm_test.sh"
+        )
+    os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
+    if "MASTER_ADDR" not in os.environ:
+        command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]
+        hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        os.environ["MASTER_ADDR"] = hosts.split()[0]
+    os.environ.setdefault("MASTER_PORT", "29500")

@@ -9,7 +9,6 @@ import importlib.util
 import multiprocessing
 import os
 import runpy
-import socket
 import subprocess
 import sys
 import tempfile
@@ -53,14 +52,11 @@ def run(cwd, script, *args, timeout=120, **environment):
 
 def run_shell(cwd, *command, timeout=180, **environment):
     """Run any command in a folder; returns what `run` does."""
-    with socket.socket() as probe:  # a free port for the processes to meet at
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    path = environment.pop("PATH", os.environ["PATH"])
     environment |= {
         **ENVIRONMENT,
-        "PORT": str(port),
         "PYTHON": sys.executable,
-        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), path]),
         "PYTHONPATH": str(Path(__file__).parent),
     }
     with tempfile.TemporaryFile("w+") as output:  # not a pipe, which orphans would keep open
