@@ -41,6 +41,10 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
+    if first_process() and cfg.default_scope != "mmengine":
+        from data_checks import refuse_fatal
+
+        refuse_fatal(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from mmengine.runner import FlexibleRunner
@@ -50,6 +54,11 @@ def main() -> None:
     # Only mmengine's flexible runner knows strategies, such as convnextv2.ShardedStrategy.
     runner = FlexibleRunner if "strategy" in cfg else StrictRunner
     runner.from_cfg(cfg).train()
+
+
+def first_process() -> bool:
+    """Whether this is the only or the first process of the run."""
+    return all(int(os.environ.get(name, 0)) == 0 for name in ("RANK", "SLURM_PROCID"))
 
 
 def count_accumulation(cfg) -> None:

@@ -4,11 +4,11 @@
 _base_ = [
     '../_base_/models/mask-rcnn_convnextv2_fpn.py',
     '../_base_/datasets/dsb2018_instance.py',
-    '../_base_/schedules/demo_short.py',
+    '../_base_/schedules/dsb2018_600.py',
     '../_base_/runtime/detection_runtime.py',
 ]
 
-checkpoint = 'work_dirs/fcmae_convnextv2-atto_dsb2018/iter_4000.pth'
+checkpoint = 'work_dirs/fcmae_convnextv2-atto_dsb2018/iter_2500.pth'
 model = dict(
     data_preprocessor=dict(mean=[46.5, 43.0, 50.4], std=[71.0, 66.8, 77.5]),
     backbone=dict(arch='atto', init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
@@ -23,10 +23,5 @@ model = dict(
     train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=500), rcnn=dict(sampler=dict(num=128))),
     test_cfg=dict(rpn=dict(max_per_img=800), rcnn=dict(nms=dict(type='nms'), max_per_img=500)),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=300, end=600),
-]
-train_cfg = dict(max_iters=600, val_interval=600)
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(by_epoch=False, interval=300))
 log_processor = dict(by_epoch=False)

@@ -279,10 +279,10 @@ def test_recipe_is_the_papers(recipe):
 
 
 def test_every_recipe_is_in_the_table():
-    demos = {path for path in LEAVES if "_demo-" in path.name}
-    assert {str(p.relative_to(CONFIGS).with_suffix("")) for p in set(LEAVES) - demos} == set(
-        RECIPES
-    )
+    # Those of demo, experiment and templates have no published recipe to be held against.
+    ours = {path for path in LEAVES if re.search("_(demo-|dsb2018|custom)", path.stem)}
+    names = {str(path.relative_to(CONFIGS).with_suffix("")) for path in set(LEAVES) - ours}
+    assert names == {name for name in RECIPES if not name.endswith("_custom")}
 
 
 @pytest.mark.parametrize("path", [p for p in LEAVES if "_demo-" not in p.name], ids=leaf_id)

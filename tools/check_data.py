@@ -1,0 +1,138 @@
+"""Read a config's data as training would and name what is wrong with them, file by file.
+
+Ends with counts, and with pictures: sizes and classes of the objects, and samples as the training
+pipeline makes them. Exit status 1 if something is fatal; training refuses such data.
+"""
+
+import argparse
+from pathlib import Path
+
+from launch import read_config
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example:\n  python tools/check_data.py "
+        "configs/detection/mask-rcnn_convnextv2-tiny_fpn_custom.py --out check",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="path of the config")
+    parser.add_argument("--out", default="check_data", metavar="DIR", help="folder of the pictures")
+    parser.add_argument(
+        "--max-lines", type=int, default=100, help="name no more findings than this"
+    )
+    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    args = parser.parse_args()
+    cfg = read_config(args.config, args.cfg_options)
+
+    from data_checks import check_content, check_heads, check_overlap, find_parts
+    from rich.progress import track
+
+    parts = find_parts(cfg)
+    findings = check_heads(cfg, parts)
+    pixels = {}
+    for part in parts:
+        opened = list(track(check_content(part), f"reading {part.name}", total=len(part.images)))
+        part.findings += [finding for found, _ in opened for finding in found]
+        pixels[part.name] = sum(counts for _, counts in opened if counts is not None)
+        findings += part.findings
+    findings += check_overlap(parts)
+
+    fatal = sum(level == "fatal" for level, _ in findings)
+    for level, text in sorted(findings)[: args.max_lines]:
+        print(f"{level:7}  {text}")
+    if len(findings) > args.max_lines:
+        print(f"... and {len(findings) - args.max_lines} more (--max-lines)")
+    print(f"{fatal} fatal, {len(findings) - fatal} warnings")
+    show_counts(parts, pixels)
+    if any(part.classes for part in parts):
+        out = Path(args.out)
+        draw_histograms(parts, pixels, out / "histograms.png")
+        if not fatal:
+            draw_samples(cfg, out / "samples.png")
+        print(f"pictures: {out.absolute()}")
+    raise SystemExit(1 if fatal else 0)
+
+
+def show_counts(parts, pixels: dict) -> None:
+    """Print a table: images and objects of each part, and how many of each class."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *(part.name for part in parts), title="what is there")
+    table.add_row("images", *(str(len(part.images)) for part in parts))
+    for name in dict.fromkeys(name for part in parts for name in part.classes):
+        table.add_row(name, *(f"{class_counts(part, pixels).get(name, 0):,}" for part in parts))
+    Console().print(table)
+
+
+def class_counts(part, pixels: dict) -> dict[str, int]:
+    """Objects of each class, or, of masks, pixels."""
+    if part.content:
+        names = {category["id"]: category["name"] for category in part.content["categories"]}
+        found = [names.get(a["category_id"]) for a in part.content["annotations"]]
+        return {name: found.count(name) for name in part.classes}
+    if part.kind == "masks" and part.data_list:
+        return dict(zip(part.classes, pixels[part.name].tolist(), strict=True))
+    return {}
+
+
+def draw_histograms(parts, pixels: dict, out: Path) -> None:
+    """Draw classes and, of boxes, the sizes of objects of each part."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    classes, sizes = figure.subplots(1, 2)
+    for i, part in enumerate(parts):
+        counts = class_counts(part, pixels)
+        width = 0.8 / len(parts)
+        places = [place + i * width for place in range(len(counts))]
+        classes.bar(places, list(counts.values()), width, label=part.name)
+        classes.set_xticks(range(len(counts)), list(counts))
+        if part.content:
+            boxes = [a["bbox"] for a in part.content["annotations"] if len(a["bbox"]) == 4]
+            sides = [max(w * h, 0) ** 0.5 for _, _, w, h in boxes]
+            sizes.hist(sides, bins=40, histtype="step", density=True, label=part.name)
+    classes.set(ylabel="objects" if parts[0].content else "pixels")
+    classes.tick_params(axis="x", rotation=90)
+    sizes.set(xlabel="square root of the box' area, pixels", ylabel="share of objects")
+    for axes in (classes, sizes):
+        if axes.has_data():
+            axes.legend()
+        else:
+            axes.set_axis_off()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=110)
+
+
+def draw_samples(cfg, out: Path, columns: int = 4, rows: int = 3) -> None:
+    """Draw training samples after augmentation with their annotations."""
+    import cv2
+    import numpy as np
+    from mmengine.registry import DATASETS
+    from pictures import outline, paint, write_grid
+    from predictor import complete_palette
+
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    palette = complete_palette(dataset.metainfo.get("palette"), len(dataset.metainfo["classes"]))
+    drawn = []
+    places = np.linspace(0, len(dataset) - 1, columns * rows).round().astype(int)
+    for index in places.tolist():
+        sample = dataset[index]
+        image = np.ascontiguousarray(sample["inputs"].permute(1, 2, 0).numpy()[..., ::-1])
+        truth = sample["data_samples"]
+        if "gt_sem_seg" in truth:
+            picture = paint(image, truth.gt_sem_seg.data[0].numpy().astype(int), palette)
+        else:
+            picture = outline(image, truth.gt_instances, palette)
+        factor = 320 / max(picture.shape[:2])
+        size = tuple(max(1, round(side * factor)) for side in picture.shape[1::-1])
+        drawn.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    grid = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
+    write_grid(grid, [""] * columns, str(out))
+
+
+if __name__ == "__main__":
+    main()
