@@ -2,60 +2,52 @@
 
 import csv
 import io
-import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
-REPO = Path(__file__).resolve().parents[1]
 FOLDERS = ("convnextv2", "backbone", "pretrain", "detection", "segmentation", "configs", "tools")
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def tracked():
-    """The files that are, or are about to be, in git."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    try:
-        listing = subprocess.run(command, cwd=REPO, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("not a git checkout")
-    files = [Path(name) for name in listing.stdout.split("\0") if name]
-    return [path for path in files if (REPO / path).is_file()]  # git also lists what was deleted
-
-
-@pytest.fixture(scope="module")
-def wheel(tracked, tmp_path_factory):
-    # From a copy: setuptools would leave a build/ here, a second copy of every config.
-    source = tmp_path_factory.mktemp("source")
-    for path in tracked:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPO / path, source / path)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(source)]
-    result = subprocess.run(command, cwd=source.parent, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    (path,) = (source / "dist").glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+def archive(wheel):
+    with zipfile.ZipFile(wheel) as archive:
         yield archive
 
 
-def test_wheel_holds_what_git_holds(wheel, tracked):
+def test_wheel_holds_what_git_holds(archive, tracked):
     expected = set()
     for path in tracked:
-        if path.parts[0] in FOLDERS and path.suffix in (".py", ".sh"):
+        if path.parts[0] in FOLDERS and path.suffix in (".py", ".sh", ".yml"):
             inner = path if path.parts[0] == "convnextv2" else Path("convnextv2", path)
             expected.add(inner.as_posix())
-    assert {Path(name).parts[1] for name in expected} > {"__init__.py", "configs", "tools"}
-    content = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert expected > {
+        "convnextv2/__init__.py",
+        "convnextv2/model-index.yml",
+        "convnextv2/configs/detection/metafile.yml",
+        "convnextv2/tools/train.py",
+        "convnextv2/tools/dist_train.sh",
+        "convnextv2/tools/slurm_test.sh",
+    }
+    content = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert content == expected
 
 
-def test_mim_finds_the_package_root(wheel):
+def test_model_index_of_the_wheel_leads_to_its_configs(archive):
+    def read(name):
+        return yaml.safe_load(archive.read(f"convnextv2/{name}"))
+
+    models = [m for name in read("model-index.yml")["Import"] for m in read(name)["Models"]]
+    assert len(models) > 30
+    assert {f"convnextv2/{m['Config']}" for m in models} < set(archive.namelist())
+
+
+def test_mim_finds_the_package_root(archive):
     # mim takes the first component of the first line for the folder of the package.
-    (record,) = (name for name in wheel.namelist() if name.endswith(".dist-info/RECORD"))
-    first = next(csv.reader(io.StringIO(wheel.read(record).decode())))[0]
+    (record,) = (name for name in archive.namelist() if name.endswith(".dist-info/RECORD"))
+    first = next(csv.reader(io.StringIO(archive.read(record).decode())))[0]
     assert first.split("/")[0] == "convnextv2"

@@ -5,7 +5,6 @@ warmup_iters = 1500
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',
-    loss_scale='dynamic',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=0.9, decay_type='stage_wise'),

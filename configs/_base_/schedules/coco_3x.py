@@ -4,7 +4,6 @@ max_epochs = 36
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',
-    loss_scale='dynamic',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=0.95, decay_type='layer_wise'),
