@@ -171,18 +171,18 @@ def _check_mask(annotation: dict, size: tuple[int, int]) -> Iterator[Finding]:
         yield "fatal", "the segmentation is neither RLE nor a list of polygons"
         return
     for polygon in mask:
-        if len(polygon) % 2 or len(polygon) < 6 or not all(map(_is_number, polygon)):
+        try:
+            points = np.array(polygon, dtype=float)
+        except (TypeError, ValueError):  # not numbers
+            points = np.zeros(0)
+        if points.ndim != 1 or points.size % 2 or points.size < 6 or not np.isfinite(points).all():
             yield "fatal", f"a polygon of {len(polygon)} numbers, expected 3 or more points x, y"
             continue
-        xs, ys = np.array(polygon[0::2]), np.array(polygon[1::2])
-        if abs(np.dot(xs, np.roll(ys, 1)) - np.dot(ys, np.roll(xs, 1))) == 0:
+        xs, ys = points[0::2], points[1::2]
+        area = xs[:-1] @ ys[1:] - ys[:-1] @ xs[1:] + xs[-1] * ys[0] - ys[-1] * xs[0]
+        if area == 0:
             yield "warning", "a polygon of no area"
-        inside = (
-            min(xs.min(), ys.min()) >= -OUTSIDE
-            and xs.max() <= size[0] + OUTSIDE
-            and ys.max() <= size[1] + OUTSIDE
-        )
-        if not inside:
+        if points.min() < -OUTSIDE or xs.max() > size[0] + OUTSIDE or ys.max() > size[1] + OUTSIDE:
             yield "warning", f"a polygon leaves the image of {size[0]}x{size[1]}"
 
 
