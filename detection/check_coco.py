@@ -107,6 +107,12 @@ def _check_classes(content: dict, name: str, classes: Sequence[str]) -> Iterator
     for wanted in classes:
         if wanted not in names:
             yield "fatal", f"{name}: no category is called {wanted!r}, only {listed}"
+    ours = [wanted for wanted in classes if wanted in names]
+    theirs = [found for found in names if found in classes]
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        # mmdet numbers classes in the order of the file and names them in that of the config.
+        text = f"{name}: the categories come as {theirs}, the config's classes as {ours}; give "
+        yield "fatal", text + "the classes in the file's order, or names and objects are swapped"
     for twice, count in Counter(names).items():
         if count > 1:
             yield "fatal", f"{name}: {count} categories are called {twice!r}"

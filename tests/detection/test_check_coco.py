@@ -82,6 +82,7 @@ FAULTS = [
     (image(file_name="1.jpg"), "warning", "image 1.jpg is listed 2 times"),
     (image(width=0), "fatal", "image 0.jpg has a side of less than a pixel"),
     (lambda c: c["categories"][1].update(name="wolf"), "fatal", "no category is called 'dog'"),
+    (lambda c: c["categories"].reverse(), "fatal", "the categories come as ['dog', 'cat']"),
     (lambda c: c["categories"][1].update(id=7), "fatal", "2 categories have the id 7"),
     (lambda c: c["categories"].append({"id": 3, "name": "cat"}), "fatal", "are called 'cat'"),
     (lambda c: c["annotations"].pop(), "warning", "no annotation of class 'dog'"),
