@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from processes import config, run
+from processes import REPO, config, run
 
 from convnextv2.backbone import ConvNeXtV2
 
@@ -47,6 +47,19 @@ def test_all_missing_files_are_named_at_once(cwd):
     assert "--cfg-options SETTING=PATH" in output
     assert "Traceback" not in output
     assert not (cwd / "work_dirs/missing").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "detection/mask-rcnn_convnextv2-base_fpn_8xb4-lsj-3x-supervised_coco",
+        "segmentation/upernet_convnextv2-base_8xb2-160k-supervised_ade20k-512x512",
+    ],
+)
+def test_supervised_recipe_asks_for_ones_own_weights(cwd, name):
+    output = refusal(cwd, "train.py", REPO / f"configs/{name}.py")
+    setting = "model.backbone.init_cfg.checkpoint"
+    assert f"checkpoints/convnextv2-base_supervised.pth   ({setting})" in output
 
 
 def test_missing_checkpoint_is_named(cwd):

@@ -61,25 +61,34 @@ def test_job_ends_when_a_rank_is_killed_and_resumes_with_nothing_lost(cwd, two):
     assert_same(last_state(work_dir), last_state(two))
 
 
-def test_all_nodes_end_when_a_rank_of_one_is_killed(cwd):
+def on_two_nodes(cwd, work_dir, **environment):
+    """[(status, output) of a node]: one process on each of two nodes, which are this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = train_command("dist_train.sh", "work_dirs/nodes")
-    command[3] = 1  # process on each of two nodes
-
-    def node(rank):
-        environment = {"NNODES": "2", "NODE_RANK": str(rank), "PORT": port, "PROBE_KILL_AT": "5"}
-        return run_shell(cwd, *command, **environment)
-
-    begin = time.monotonic()
+        environment |= {"NNODES": "2", "PORT": str(probe.getsockname()[1])}
+    command = train_command("dist_train.sh", work_dir)
+    command[3] = 1
     with ThreadPoolExecutor() as pool:
-        (status, output), (status_killed, output_killed) = pool.map(node, [0, 1])
+        return list(
+            pool.map(lambda rank: run_shell(cwd, *command, **environment, NODE_RANK=rank), "01")
+        )
+
+
+def test_both_nodes_end_when_a_rank_of_one_is_killed(cwd):
+    begin = time.monotonic()
+    (status, output), killed = on_two_nodes(cwd, "work_dirs/nodes", PROBE_KILL_AT="5")
     assert time.monotonic() - begin < 60
-    assert (status, status_killed) == (1, 1), output + output_killed
-    assert "Signal 9 (SIGKILL) received" in output_killed
+    assert (status, killed[0]) == (1, 1), output + killed[1]
+    assert "Signal 9 (SIGKILL) received" in killed[1]
     assert re.search(r"\[rank0\]: .*Connection (reset|closed) by peer", output)
     assert last_state(cwd / "work_dirs/nodes")[0] == "iter_4.pth"
+
+
+def test_both_nodes_restart_together_with_nothing_lost(cwd, two):
+    work_dir = "work_dirs/nodes-restarted"
+    nodes = on_two_nodes(cwd, work_dir, PROBE_KILL_AT="5", RESTARTS="1")
+    assert [status for status, _ in nodes] == [0, 0], nodes
+    assert_same(last_state(cwd / work_dir), last_state(two))
 
 
 def test_jobs_on_one_machine_do_not_meet(cwd, two):
