@@ -157,6 +157,19 @@ def test_rate_follows_the_batch_of_all_processes(cwd, name, processes, batch):
     status, output = run_shell(cwd, *command)
     assert status == 0, output
     assert "LR is set based on batch size of 2 and the current batch size is 4" in output
+    assert "learning rate 0.001 -> 0.002 for this batch" in output
+    assert "base_lr: 2.0000e-03" in output
     _, state = last_state(cwd / work_dir)
     rates = {group["lr"] for group in state["optimizer"]["param_groups"]}
     assert max(rates) == pytest.approx(2e-3)
+
+
+def test_resuming_with_another_batch_warns_that_the_rate_stays(cwd, finished):
+    checkpoint = finished("upernet") / "iter_4.pth"
+    args = [config("upernet"), "--work-dir", "work_dirs/other-batch", "--resume", checkpoint]
+    for batch in (2, 4):
+        options = [f"train_dataloader.batch_size={batch}", "train_cfg.max_iters=5"]
+        status, output = run(cwd, "train.py", *args, "--cfg-options", *options)
+        assert status == 0, output
+        warning = "with the learning rate 0.001, which it keeps; the config and this number of"
+        assert (warning in output) == (batch == 4)
