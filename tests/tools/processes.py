@@ -18,6 +18,8 @@ import torch
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = Path(__file__).parent / "configs"
+# Drop path is drawn by each process for its own images.
+SAME_DRAWS = ["model.backbone.drop_path_rate=0"]
 # No GPU, so that results do not depend on the machine; one thread for each process.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"}
 
@@ -83,6 +85,16 @@ def train(cwd, name, work_dir, *args, options=(), **environment):
     status, output = run(
         cwd, "train.py", config(name), "--work-dir", work_dir, *args, **environment
     )
+    assert status == 0, output
+    return cwd / work_dir
+
+
+def train_in_two_processes(cwd, work_dir, *options, **environment):
+    """Train the small FCMAE by dist_train.sh, each process on half of the batch."""
+    options = ["train_dataloader.batch_size=2", *SAME_DRAWS, *options]
+    args = ["--work-dir", work_dir, "--cfg-options", *options]
+    command = ["bash", REPO / "tools/dist_train.sh", config("fcmae-by-iter"), 2, *args]
+    status, output = run_shell(cwd, *command, **environment)
     assert status == 0, output
     return cwd / work_dir
 

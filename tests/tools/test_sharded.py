@@ -2,21 +2,11 @@
 
 import pytest
 import torch
-from processes import REPO, assert_same, config, last_state, run, run_shell, train
+from processes import assert_same, config, last_state, run, train, train_in_two_processes
 
 pytestmark = pytest.mark.slow
 
 SHARDED = ["strategy.type=convnextv2.ShardedStrategy"]
-
-
-def train_in_two_processes(cwd, work_dir, *options, **environment):
-    """Two processes, gloo, each with half of the batch and the same draws."""
-    options = ["train_dataloader.batch_size=2", "model.backbone.drop_path_rate=0", *options]
-    args = ["--work-dir", work_dir, "--cfg-options", *options]
-    command = ["bash", REPO / "tools/dist_train.sh", config("fcmae-by-iter"), 2, *args]
-    status, output = run_shell(cwd, *command, **environment)
-    assert status == 0, output
-    return cwd / work_dir
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,17 @@ from importlib import metadata
 import numpy as np
 import pytest
 import torch
-from processes import REPO, assert_same, config, last_state, run, run_shell, train
+from processes import (
+    REPO,
+    SAME_DRAWS,
+    assert_same,
+    config,
+    last_state,
+    run,
+    run_shell,
+    train,
+    train_in_two_processes,
+)
 
 from convnextv2.backbone import AtomicCheckpointHook
 from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
@@ -77,18 +87,6 @@ def test_resume_from_a_checkpoint_by_its_path(cwd, finished):
 
 
 # --- two processes do what one with twice the batch does ---
-
-
-# Drop path is drawn by each process for its own images.
-SAME_DRAWS = ["model.backbone.drop_path_rate=0"]
-
-
-def train_in_two_processes(cwd, work_dir, **environment):
-    args = ["--work-dir", work_dir, "--cfg-options", "train_dataloader.batch_size=2", *SAME_DRAWS]
-    command = ["bash", REPO / "tools/dist_train.sh", config("fcmae-by-iter"), 2, *args]
-    status, output = run_shell(cwd, *command, **environment)
-    assert status == 0, output
-    return cwd / work_dir
 
 
 @pytest.fixture(scope="module")
