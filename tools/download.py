@@ -7,6 +7,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.progress import Progress, track
@@ -24,7 +25,8 @@ def download(address: str, path: Path, checksum: str | None, attempts: int = 5) 
         attempts: How often a broken connection is begun anew.
 
     Raises:
-        SystemExit: The server does not give the file, or it is another than expected.
+        SystemExit: The server does not give the file, or it is another than expected, in which
+            case it is removed.
     """
     if path.exists():
         return
@@ -48,17 +50,22 @@ def download(address: str, path: Path, checksum: str | None, attempts: int = 5) 
                         f"{address} broke off after {_size(part)} bytes: {error}. "
                         "The same command goes on from there."
                     ) from error
-    check(part, checksum)
+    try:
+        check(part, checksum)
+    except SystemExit:
+        part.unlink()  # or the next run would go on from it
+        raise
     os.replace(part, path)
 
 
 def check(path: Path, checksum: str | None) -> None:
-    """Compare a file with its checksum; a wrong one is removed.
+    """Compare a file with its checksum.
 
     Raises:
         SystemExit: It differs.
     """
     if checksum is None:
+        print(f"{path.name}: no checksum is published; those inside the archive will be compared")
         return
     kind, expected = checksum.split(":")
     digest = hashlib.new(kind)
@@ -66,9 +73,9 @@ def check(path: Path, checksum: str | None) -> None:
         while block := file.read(BLOCK):
             digest.update(block)
     if digest.hexdigest() != expected:
-        path.unlink()
         raise SystemExit(
-            f"{path} has the {kind} {digest.hexdigest()}, expected {expected}; it is removed"
+            f"{path} has the {kind} {digest.hexdigest()}, expected {expected}: damaged, or another "
+            "file; fetch it again"
         )
 
 
@@ -78,19 +85,49 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         SystemExit: It is damaged, or holds paths that lead out of the folder.
     """
-    try:
+    with _damage_named(archive):
         if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as content:
                 for member in track(content.infolist(), f"unpacking {archive.name}"):
-                    if _size(folder / member.filename) != member.file_size or member.is_dir():
+                    if not _is_there(folder / member.filename, member.file_size):
                         content.extract(member, folder)  # takes ".." and "/" out of names
         else:
             with tarfile.open(archive) as content:
                 for member in track(content, f"unpacking {archive.name}", total=None):
-                    if _size(folder / member.name) != member.size or not member.isfile():
-                        content.extract(member, folder, filter="data")
+                    _extract(content, member, folder)
+
+
+def unpack_nested(archive: Path, folder: Path) -> None:
+    """Unpack each tar file NAME.tar in a tar file into ``FOLDER/NAME``, as `unpack` does.
+
+    Raises:
+        SystemExit: It is damaged, or holds paths that lead out of the folder.
+    """
+    with _damage_named(archive), tarfile.open(archive) as content:
+        for member in track(content, f"unpacking {archive.name}", total=None):
+            target = folder / Path(member.name).stem
+            with tarfile.open(fileobj=content.extractfile(member)) as inner:
+                for image in inner:
+                    _extract(inner, image, target)
+
+
+@contextmanager
+def _damage_named(archive: Path):
+    try:
+        yield
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise SystemExit(f"{archive} cannot be unpacked: {error}") from error
+        raise SystemExit(
+            f"{archive} cannot be unpacked: {error}\nIf damaged, remove it and fetch it again."
+        ) from error
+
+
+def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    if not _is_there(folder / member.name, member.size):
+        content.extract(member, folder, filter="data")
+
+
+def _is_there(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _fetch(address: str, part: Path, report) -> None:

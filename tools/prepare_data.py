@@ -5,69 +5,73 @@ on, and what is complete is not touched. ImageNet must be fetched by hand, after
 """
 
 import argparse
-import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from data_layouts import Archive, Part, find_missing_files
+
 COCO = "http://images.cocodataset.org"
-BROAD = "https://data.broadinstitute.org/bbbc/BBBC038"
+ADE20K = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
+NUCLEI = "https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip"
 
-
-@dataclass
-class Source:
-    """A data set: its default folder, archives, and what is in the folder when it is complete.
-
-    Checksums are those of GluonCV (COCO, ADE20K) and torchvision (ImageNet); for DSB 2018 none is
-    published. `archives`: address or file name -> (checksum, folder it is unpacked into).
-    `counts`: folder or file -> images below it, or 1 for a file.
-    """
-
-    root: str
-    archives: dict[str, tuple[str | None, str]]
-    counts: dict[str, int] = field(default_factory=dict)
-
-
+# Name -> default folder, archives. Checksums are those of GluonCV (COCO, ADE20K) and torchvision
+# (ImageNet); for DSB 2018 none is published.
 SOURCES = {
-    "coco": Source(
+    "coco": (
         "data/coco",
-        {
-            f"{COCO}/zips/train2017.zip": ("sha1:10ad623668ab00c62c096f0ed636d6aff41faca5", "."),
-            f"{COCO}/zips/val2017.zip": ("sha1:4950dc9d00dbe1c933ee0170f5797584351d2a41", "."),
-            f"{COCO}/annotations/annotations_trainval2017.zip": (
+        [
+            Archive(
+                f"{COCO}/annotations/annotations_trainval2017.zip",
                 "sha1:8551ee4bb5860311e79dace7e79cb91e432e78b3",
-                ".",
+                [
+                    Part("annotations/instances_train2017.json"),
+                    Part("annotations/instances_val2017.json"),
+                ],
             ),
-        },
-        {
-            "train2017": 118287,
-            "val2017": 5000,
-            "annotations/instances_train2017.json": 1,
-            "annotations/instances_val2017.json": 1,
-        },
+            Archive(
+                f"{COCO}/zips/val2017.zip",
+                "sha1:4950dc9d00dbe1c933ee0170f5797584351d2a41",
+                [Part("val2017", 5000, "annotations/instances_val2017.json")],
+            ),
+            Archive(
+                f"{COCO}/zips/train2017.zip",
+                "sha1:10ad623668ab00c62c096f0ed636d6aff41faca5",
+                [Part("train2017", 118287, "annotations/instances_train2017.json")],
+            ),
+        ],
     ),
-    "ade20k": Source(
+    "ade20k": (
         "data/ade",
-        {
-            "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip": (
+        [
+            Archive(
+                ADE20K,
                 "sha1:219e1696abb36c8ba3a3afe7fb2f4b4606a897c7",
-                ".",
+                [
+                    Part(f"ADEChallengeData2016/{kind}/{folder}", count, f"ADE_{name}_{{:08d}}")
+                    for kind in ("images", "annotations")
+                    for folder, name, count in (
+                        ("training", "train", 20210),
+                        ("validation", "val", 2000),
+                    )
+                ],
             )
-        },
-        {
-            f"ADEChallengeData2016/{kind}/{split}": count
-            for kind in ("images", "annotations")
-            for split, count in (("training", 20210), ("validation", 2000))
-        },
+        ],
     ),
-    "imagenet": Source(
+    "imagenet": (
         "data/imagenet",
-        {
-            "ILSVRC2012_img_train.tar": ("md5:1d675b47d978889d74fa0da5fadfb00e", "train"),
-            "ILSVRC2012_img_val.tar": ("md5:29b22e2961454d5413ddabcf34fc5622", "val"),
-        },
-        {"train": 1281167, "val": 50000},
+        [
+            Archive(
+                "ILSVRC2012_img_train.tar",
+                "md5:1d675b47d978889d74fa0da5fadfb00e",
+                [Part("train", 1281167)],
+            ),
+            Archive(
+                "ILSVRC2012_img_val.tar",
+                "md5:29b22e2961454d5413ddabcf34fc5622",
+                [Part("val", 50000, "ILSVRC2012_val_{:08d}")],
+            ),
+        ],
     ),
-    "dsb2018": Source("data/dsb2018", {f"{BROAD}/stage1_train.zip": (None, "stage1_train")}),
+    "dsb2018": ("data/dsb2018", [Archive(NUCLEI, None, [])]),
 }
 
 
@@ -83,93 +87,43 @@ def main() -> None:
     parser.add_argument("--root", help="its folder; default: as the configs have it, data/...")
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     args = parser.parse_args()
-    source = SOURCES[args.name]
-    root = Path(args.root or source.root)
+    default, archives = SOURCES[args.name]
+    root = Path(args.root or default)
 
     if args.name == "dsb2018":
-        from prepare_dsb2018 import convert, find_missing
+        import prepare_dsb2018
 
-        missing = find_missing(root)
-        if missing and not args.check:
-            original = root / "stage1_train"
-            if not original.is_dir():
-                get_archives(source, root)
-            convert(original, root)
-            missing = find_missing(root)
+        if not args.check and prepare_dsb2018.find_missing(root):
+            prepare_dsb2018.prepare(root, archives[0].source)
+        missing = prepare_dsb2018.find_missing(root)
+        if not missing:
+            print(prepare_dsb2018.describe(root))
+    elif args.name == "imagenet":
+        import prepare_imagenet
+
+        if not args.check:
+            prepare_imagenet.unpack_archives(archives, root)
+        missing = find_missing_files(archives, root) + prepare_imagenet.find_missing_classes(root)
     else:
-        missing = missing_files(source, root)
-        if missing and not args.check:
-            if args.name == "imagenet":
-                unpack_imagenet(source, root)
-            else:
-                get_archives(source, root)
-            missing = missing_files(source, root)
+        if not args.check:
+            get_archives(archives, root)
+        missing = find_missing_files(archives, root)
     if missing:
         raise SystemExit(f"{root.absolute()} is not complete:\n  " + "\n  ".join(missing))
     print(f"{root.absolute()} is complete")
+    if (root / "downloads").is_dir():
+        print(f"{root / 'downloads'} is no longer needed")
 
 
-def missing_files(source: Source, root: Path) -> list[str]:
-    """A line for each folder or file of a data set that is not as it should be."""
-    lines = []
-    for name, expected in source.counts.items():
-        path = root / name
-        if path.suffix == ".json":
-            found = int(path.is_file() and path.stat().st_size > 0)
-            unit = "file"
-        else:
-            found = count_images(path)
-            unit = "images"
-        if found != expected:
-            lines.append(f"{name}: {found} of {expected} {unit}")
-    return lines
-
-
-def count_images(folder: Path) -> int:
-    """Files below a folder that are named like images and are not empty."""
-    suffixes = (".jpg", ".jpeg", ".png")
-    return sum(
-        entry.name.lower().endswith(suffixes) and entry.stat().st_size > 0
-        for path, _, _ in os.walk(folder, followlinks=True)
-        for entry in os.scandir(path)
-        if entry.is_file()
-    )
-
-
-def get_archives(source: Source, root: Path) -> None:
-    """Download and unpack; archives are kept in ``downloads`` until the layout is complete."""
+def get_archives(archives: list[Archive], root: Path) -> None:
+    """Download and unpack what something is missing of; archives are kept in ``downloads``."""
     from download import download, unpack
 
-    for address, (checksum, folder) in source.archives.items():
-        archive = root / "downloads" / address.rsplit("/", 1)[1]
-        download(address, archive, checksum)
-        unpack(archive, root / folder)
-
-
-def unpack_imagenet(source: Source, root: Path) -> None:
-    """Unpack the archives that the user put there; that of training holds one for each class.
-
-    Raises:
-        SystemExit: They are not there.
-    """
-    from download import check, unpack
-
-    for name, (checksum, folder) in source.archives.items():
-        archive, target = root / name, root / folder
-        if count_images(target) == source.counts[folder]:
-            continue
-        if not archive.is_file():
-            raise SystemExit(
-                f"{archive.absolute()} does not exist. Register at https://image-net.org, download "
-                f"{name} (ILSVRC2012) and put it there, or link the unpacked images as {target}: "
-                "any sub-folders will do, labels are not used."
-            )
-        if not target.exists():  # begun is checked
-            check(archive, checksum)
-        unpack(archive, target)
-        for inner in sorted(target.glob("n*.tar")):
-            unpack(inner, target / inner.stem)
-            inner.unlink()
+    for archive in archives:
+        if find_missing_files([archive], root):
+            path = root / "downloads" / archive.source.rsplit("/", 1)[1]
+            download(archive.source, path, archive.checksum)
+            unpack(path, root)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,36 @@ import json
 from pathlib import Path
 
 LONGEST = 512
+IMAGES = 670  # of the original; corrected editions leave some out
+
+
+def prepare(root: Path, address: str) -> None:
+    """Write our layout from ``stage1_train`` below `root`, which is downloaded if it is not there.
+
+    Raises:
+        SystemExit: As of `convert`, or the download fails.
+    """
+    from download import download, unpack
+
+    original = root / "stage1_train"
+    archive = root / "downloads" / address.rsplit("/", 1)[1]
+    # An archive of ours may have been unpacked in part only.
+    if archive.exists() or not original.is_dir():
+        download(address, archive, None)
+        unpack(archive, original)
+    convert(original, root)
+
+
+def describe(root: Path) -> str:
+    """A line about the number of images in our layout."""
+    counts = {
+        part: len(json.loads((root / f"{part}.json").read_text())["images"])
+        for part in ("train", "val")
+    }
+    line = f"{counts['train']} images for training, {counts['val']} for validation"
+    if sum(counts.values()) != IMAGES:
+        line += f"; the original has {IMAGES} together"
+    return line
 
 
 def find_missing(root: Path) -> list[str]:
@@ -43,6 +73,8 @@ def convert(original: Path, root: Path) -> None:
     from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
 
     folders = sorted(path.parent for path in original.glob("*/images"))
+    if not folders:  # an archive may hold a folder of its own name
+        folders = sorted(path.parent for path in original.glob("stage1_train/*/images"))
     if not folders:
         raise SystemExit(
             f"{original.absolute()} has no ID/images in it: put the unpacked stage1_train.zip of "
@@ -50,9 +82,10 @@ def convert(original: Path, root: Path) -> None:
         )
     (root / "images").mkdir(parents=True, exist_ok=True)
     parts = {part: {"images": [], "annotations": []} for part in ("train", "val")}
-    dropped = 0
+    empty = vanished = 0
     for folder in track(folders, "converting"):
-        image, masks = read(folder)
+        image, masks, without_pixels = read(folder)
+        empty += without_pixels
         name = f"{folder.name}.png"
         if not cv2.imwrite(str(root / "images" / name), image):
             raise SystemExit(f"cannot write {root / 'images' / name}")
@@ -62,7 +95,7 @@ def convert(original: Path, root: Path) -> None:
         part["images"].append({"id": number, "file_name": name, "height": height, "width": width})
         for mask in masks:
             annotation = annotate(mask)
-            dropped += annotation is None
+            vanished += annotation is None
             if annotation is not None:
                 # pycocotools takes a match with an annotation of id 0 for none.
                 ids = {"id": len(part["annotations"]) + 1, "image_id": number}
@@ -71,12 +104,15 @@ def convert(original: Path, root: Path) -> None:
         content = {**part, "categories": [{"id": 1, "name": "nucleus"}]}
         AtomicLocalBackend().put(json.dumps(content).encode(), root / f"{name}.json")
         print(f"{name}: {len(part['images'])} images, {len(part['annotations'])} nuclei")
-    if dropped:
-        print(f"{dropped} masks were left out: empty, or too small to be left at this size")
+    if empty or vanished:
+        print(f"left out: {empty} masks that are empty, {vanished} nuclei too small to be seen")
 
 
 def read(folder: Path) -> tuple:
-    """Image (H, W) if grey or (H, W, 3) in OpenCV's order, and its masks (H, W), bool."""
+    """Image (H, W) if grey or (H, W, 3) in OpenCV's order; masks (H, W), bool; empty masks' number.
+
+    Those that became empty by resizing are among the masks.
+    """
     import cv2
     import numpy as np
 
@@ -88,16 +124,19 @@ def read(folder: Path) -> tuple:
         raise SystemExit(f"{paths[0]} cannot be read")
     factor = min(1.0, LONGEST / max(image.shape[:2]))
     size = tuple(round(side * factor) for side in image.shape[1::-1])  # (width, height)
-    masks = []
+    masks, empty = [], 0
     for path in sorted((folder / "masks").glob("*.png")):
         mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if mask is None or mask.shape != image.shape[:2]:
             raise SystemExit(f"{path} cannot be read, or is of another size than its image")
-        masks.append(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0)
+        if mask.any():
+            masks.append(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0)
+        else:
+            empty += 1
     if factor < 1:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     grey = np.ptp(image.astype(int), axis=2).max() == 0
-    return (image[..., 0] if grey else image), masks
+    return (image[..., 0] if grey else image), masks, empty
 
 
 def annotate(mask) -> dict | None:

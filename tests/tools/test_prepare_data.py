@@ -1,134 +1,180 @@
-"""Layouts are checked to the file, downloads go on, and what comes out is what the configs read."""
+"""Layouts are checked to the file, and what comes out is what the configs read."""
 
 import hashlib
-import http.server
-import re
-import threading
+import io
+import json
+import tarfile
 import zipfile
-from contextlib import contextmanager
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from file_server import serve
 from processes import REPO, load_tool, run
 from pycocotools.coco import COCO
+from scipy import io as scipy_io
 
 
 @pytest.fixture(scope="module")
 def tools():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(REPO / "tools")
-        yield load_tool("prepare_data"), load_tool("download")
-
-
-@contextmanager
-def serve(files, ranges=True, cut=None):
-    """An HTTP server of `files`; the first answer to each breaks off after `cut` bytes."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            start = int(re.findall(r"\d+", self.headers.get("Range", "bytes=0-"))[0])
-            asked.append((self.path, start))
-            content = files.get(self.path[1:])
-            if content is None:
-                self.send_error(404)
-                return
-            if start and ranges and start >= len(content):
-                self.send_error(416)
-                return
-            partial = ranges and "Range" in self.headers
-            content = content[start:] if partial else content
-            self.send_response(206 if partial else 200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            first = sum(path == self.path for path, _ in asked) == 1
-            self.wfile.write(content[:cut] if first else content)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-CONTENT = bytes(range(256)) * 40
-SHA1 = "sha1:" + hashlib.sha1(CONTENT).hexdigest()
-
-
-@pytest.mark.parametrize(("ranges", "second"), [(True, 1000), (False, 1000)])
-def test_a_broken_download_goes_on(tools, tmp_path, ranges, second):
-    with serve({"a.bin": CONTENT}, ranges, cut=1000) as (address, asked):
-        tools[1].download(f"{address}/a.bin", tmp_path / "new/a.bin", SHA1)
-        assert asked == [("/a.bin", 0), ("/a.bin", second)]
-        tools[1].download(f"{address}/a.bin", tmp_path / "new/a.bin", SHA1)
-        assert len(asked) == 2  # it was there
-    assert (tmp_path / "new/a.bin").read_bytes() == CONTENT
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.bin"]
-
-
-def test_another_run_goes_on_and_a_wrong_file_is_named(tools, tmp_path):
-    download = tools[1].download
-    with serve({"a.bin": CONTENT}, cut=1000) as (address, asked):
-        with pytest.raises(SystemExit, match="broke off after 1000 bytes"):
-            download(f"{address}/a.bin", tmp_path / "a.bin", SHA1, attempts=1)
-        download(f"{address}/a.bin", tmp_path / "a.bin", SHA1)
-        assert asked[-1] == ("/a.bin", 1000)
-        (tmp_path / "b.bin.part").write_bytes(CONTENT)  # complete, but not yet renamed
-        download(f"{address}/a.bin", tmp_path / "b.bin", SHA1)
-        assert (tmp_path / "b.bin").read_bytes() == CONTENT
-        (tmp_path / "c.bin.part").write_bytes(b"another file")
-        with pytest.raises(SystemExit, match=r"c\.bin\.part has the sha1 .*, expected .*removed"):
-            download(f"{address}/a.bin", tmp_path / "c.bin", SHA1)
-        assert not list(tmp_path.glob("c.bin*"))
-        with pytest.raises(SystemExit, match="the server says HTTP Error 404"):
-            download(f"{address}/none.bin", tmp_path / "d.bin", None)
-
-
-def test_archives_cannot_write_elsewhere(tools, tmp_path):
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
-        archive.writestr("../../outside.txt", "x")
-    tools[1].unpack(tmp_path / "bad.zip", tmp_path / "inside/deep")
-    assert not (tmp_path / "outside.txt").exists()
-    (tmp_path / "cut.zip").write_bytes((tmp_path / "bad.zip").read_bytes()[:-30])
-    with pytest.raises(SystemExit, match=r"cut\.zip cannot be unpacked"):
-        tools[1].unpack(tmp_path / "cut.zip", tmp_path)
+        yield SimpleNamespace(
+            **{
+                name: load_tool(name)
+                for name in ("data_layouts", "prepare_data", "prepare_imagenet")
+            }
+        )
 
 
 def test_layouts_are_checked_to_the_file(tools, tmp_path):
-    prepare = tools[0]
-    source = prepare.Source("", {}, {"train2017": 2, "val2017": 1, "annotations/a.json": 1})
+    layouts = tools.data_layouts
+    parts = [
+        layouts.Part("annotations/a.json"),
+        layouts.Part("train2017", 3, "annotations/a.json"),
+        layouts.Part("val2017", 6, "val_{:03d}"),
+    ]
+
+    def missing():
+        return layouts.find_missing_files([layouts.Archive("", None, parts)], tmp_path)
+
     (tmp_path / "train2017/sub").mkdir(parents=True)
     (tmp_path / "train2017/1.jpg").write_bytes(b"x")
+    (tmp_path / "train2017/._3.jpg").write_bytes(b"x")
     (tmp_path / "train2017/2.jpg").write_bytes(b"")  # an empty file is no image
-    assert prepare.missing_files(source, tmp_path) == [
-        "train2017: 1 of 2 images",
-        "val2017: 0 of 1 images",
-        "annotations/a.json: 0 of 1 file",
+    assert missing() == [
+        "annotations/a.json: does not exist",
+        "train2017: 1 of 3 images",
+        "val2017: 0 of 6 images",
     ]
-    (tmp_path / "train2017/sub/2.JPEG").write_bytes(b"x")
-    (tmp_path / "val2017").mkdir()
-    (tmp_path / "val2017/1.png").write_bytes(b"x")
     (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations/a.json").write_text("{}")
-    assert prepare.missing_files(source, tmp_path) == []
+    content = json.dumps({"images": [{"file_name": f"{i}.jpg"} for i in (1, 2, 3)]})
+    (tmp_path / "annotations/a.json").write_text(content[:-1])
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "val2017/val_002.png").write_bytes(b"x")
+    assert missing() == [
+        "annotations/a.json: truncated, or no json",
+        "train2017: 1 of 3 images",
+        "val2017: 1 of 6 images, without val_001, val_003, val_004 ...",
+    ]
+    (tmp_path / "annotations/a.json").write_text(content)
+    assert "train2017: 1 of 3 images, without 2, 3" in missing()
+    for name in ("train2017/sub/2.JPEG", "train2017/3.jpg", "train2017/one_more.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    for i in range(6):
+        (tmp_path / f"val2017/val_{i + 1:03d}.png").write_bytes(b"x")
+    assert missing() == []
+
+
+def test_only_what_is_missing_is_downloaded(tools, tmp_path):
+    layouts = tools.data_layouts
+
+    def packed(name):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr(name, "x")
+        return content.getvalue()
+
+    with serve({"a.zip": packed("a/1.jpg"), "b.zip": packed("b/1.jpg")}) as (address, asked):
+        archives = [
+            layouts.Archive(f"{address}/{name}.zip", None, [layouts.Part(name, 1)])
+            for name in ("a", "b")
+        ]
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a/mine.jpg").write_bytes(b"x")
+        tools.prepare_data.get_archives(archives, tmp_path)
+        assert asked == [("/b.zip", 0)]
+        assert layouts.find_missing_files(archives, tmp_path) == []
+        (tmp_path / "b/1.jpg").unlink()
+        tools.prepare_data.get_archives(archives, tmp_path)  # from the archive that is there
+        assert len(asked) == 1
+        assert (tmp_path / "b/1.jpg").is_file()
+
+
+def tar(path, files, mode="w"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def write_imagenet(root, classes=(("n02", 2), ("n01", 3)), labels=(2, 1, 2)):
+    """Archives of two classes, whose numbers are not in the order of their names, and the kit."""
+    for wnid, count in classes:
+        tar(root / f"{wnid}.tar", {f"{wnid}_{i}.JPEG": b"image" for i in range(count)})
+    train = {f"{wnid}.tar": (root / f"{wnid}.tar").read_bytes() for wnid, _ in classes}
+    tar(root / "ILSVRC2012_img_train.tar", train)
+    tar(
+        root / "ILSVRC2012_img_val.tar",
+        {f"ILSVRC2012_val_{i + 1:08d}.JPEG": b"image" for i in range(len(labels))},
+    )
+    rows = [(i + 1, *entry, 0) for i, entry in enumerate(classes)] + [(3, "n00", 5, 2)]
+    fields = [("ILSVRC2012_ID", int), ("WNID", object), ("num_train_images", int)]
+    synsets = np.array(rows, dtype=[*fields, ("num_children", int)])
+    scipy_io.savemat(root / "meta.mat", {"synsets": synsets})
+    kit = {
+        "meta.mat": (root / "meta.mat").read_bytes(),
+        "ILSVRC2012_validation_ground_truth.txt": "\n".join(map(str, labels)).encode(),
+    }
+    folder = "ILSVRC2012_devkit_t12/data"
+    tar(root / "kit", {f"{folder}/{name}": content for name, content in kit.items()}, "w:gz")
+    md5 = {
+        name: "md5:" + hashlib.md5((root / f"ILSVRC2012_img_{name}.tar").read_bytes()).hexdigest()
+        for name in ("train", "val")
+    }
+    return md5["train"], md5["val"]
+
+
+def test_imagenet_is_unpacked_sorted_and_counted(tools, tmp_path):
+    layouts, imagenet = tools.data_layouts, tools.prepare_imagenet
+    train, val = write_imagenet(tmp_path)
+
+    def archives(train, val):
+        return [
+            layouts.Archive("ILSVRC2012_img_train.tar", train, [layouts.Part("train", 5)]),
+            layouts.Archive("ILSVRC2012_img_val.tar", val, [layouts.Part("val", 3)]),
+        ]
+
+    with pytest.raises(SystemExit, match=r"img_train\.tar has the md5 .*, expected 0"):
+        imagenet.unpack_archives(archives("md5:0", val), tmp_path)
+    assert (tmp_path / "ILSVRC2012_img_train.tar").is_file()  # the user's own is not removed
+
+    # A run that was killed half-way leaves a truncated image.
+    (tmp_path / "train/n01").mkdir(parents=True)
+    (tmp_path / "train/n01/n01_0.JPEG").write_bytes(b"im")
+    imagenet.unpack_archives(archives(train, val), tmp_path)
+    images = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.JPEG"))
+    assert images == [
+        *(f"train/n01/n01_{i}.JPEG" for i in range(3)),
+        *(f"train/n02/n02_{i}.JPEG" for i in range(2)),
+        *(f"val/ILSVRC2012_val_{i:08d}.JPEG" for i in (1, 2, 3)),
+    ]
+    assert (tmp_path / "train/n01/n01_0.JPEG").read_bytes() == b"image"
+    assert imagenet.find_missing_classes(tmp_path) == ["train: 2 of 1000 classes"]
+
+    (tmp_path / "kit").rename(tmp_path / "ILSVRC2012_devkit_t12.tar.gz")
+    assert imagenet.find_missing_classes(tmp_path) == []
+    (tmp_path / "train/n02/n02_1.JPEG").unlink()
+    assert imagenet.find_missing_classes(tmp_path) == ["train/n02: 1 of 2 images"]
+    imagenet.unpack_archives(archives(train, val), tmp_path)
+    assert imagenet.find_missing_classes(tmp_path) == []
+    folders = {p.stem[-1]: p.parent.name for p in (tmp_path / "val").rglob("*.JPEG")}
+    assert folders == {"1": "n01", "2": "n02", "3": "n01"}
+    assert layouts.find_missing_files(archives(train, val), tmp_path) == []
 
 
 def test_what_is_missing_is_said(tmp_path):
     status, output = run(tmp_path, "prepare_data.py", "coco", "--check", "--root", "coco")
     assert status == 1
     assert "train2017: 0 of 118287 images" in output
-    assert "annotations/instances_val2017.json: 0 of 1 file" in output
+    assert "annotations/instances_val2017.json: does not exist" in output
+    status, output = run(tmp_path, "prepare_data.py", "ade20k", "--check", "--root", "ade")
+    assert status == 1
+    for kind in ("images", "annotations"):
+        assert f"ADEChallengeData2016/{kind}/training: 0 of 20210 images" in output
+        assert f"ADEChallengeData2016/{kind}/validation: 0 of 2000 images" in output
     status, output = run(tmp_path, "prepare_data.py", "imagenet", "--root", "in")
     assert status == 1
     assert "ILSVRC2012_img_train.tar does not exist. Register at https://image-net.org" in output
@@ -151,6 +197,9 @@ def write_original(root, rng):
             mask[y : y + 9 + j, x : x + 12] = 255
             masks.append(mask)
         masks.append(np.zeros_like(mask))  # empty: left out
+        if large:  # 700 become 512: column 3 is none of them
+            masks.append(np.zeros_like(mask))
+            masks[-1][100, 3] = 255
         for kind, arrays in (("images", [image]), ("masks", masks)):
             (root / name / kind).mkdir(parents=True)
             for j, array in enumerate(arrays):
@@ -165,7 +214,8 @@ def test_nuclei_become_coco(tmp_path):
     truth = write_original(tmp_path / "dsb/stage1_train", np.random.default_rng(0))
     status, output = run(tmp_path, "prepare_data.py", "dsb2018", "--root", "dsb")
     assert status == 0, output
-    assert "20 masks were left out" in output
+    assert "left out: 20 masks that are empty, 1 nuclei too small to be seen" in output
+    assert "; the original has 670 together" in output
     seen = {}
     for part in ("train", "val"):
         coco = COCO(tmp_path / f"dsb/{part}.json")
@@ -194,6 +244,28 @@ def test_nuclei_become_coco(tmp_path):
     status, output = run(tmp_path, "prepare_data.py", "dsb2018", "--root", "dsb", "--check")
     assert status == 1
     assert f"images, such as {lost}" in output
+
+
+def test_the_download_of_nuclei_is_unpacked_to_its_end(tools, tmp_path):
+    write_original(tmp_path / "source", np.random.default_rng(0))
+    files = list((tmp_path / "source").rglob("*.png"))
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in files:
+            archive.write(path, path.relative_to(tmp_path / "source"))
+    nuclei = load_tool("prepare_dsb2018")
+    with serve({"stage1_train.zip": content.getvalue()}) as (address, asked):
+        nuclei.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
+        assert nuclei.describe(tmp_path / "dsb").endswith("the original has 670 together")
+        before = [(tmp_path / f"dsb/{part}.json").read_text() for part in ("train", "val")]
+        # A run that was killed half-way left one image.
+        for path in sorted((tmp_path / "dsb").rglob("*"), reverse=True):
+            if path.is_file() and path.suffix != ".zip" and path.parts[-3] != files[0].parts[-3]:
+                path.unlink()
+        nuclei.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
+        assert len(asked) == 1
+    after = [(tmp_path / f"dsb/{part}.json").read_text() for part in ("train", "val")]
+    assert after == before
 
 
 def test_an_empty_folder_of_originals_is_named(tmp_path):

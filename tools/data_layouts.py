@@ -1,0 +1,84 @@
+"""What a data set's folder should hold, and what of it is missing."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Part:
+    """A folder of images, or a json file: how many of them, and where their names come from.
+
+    `names`: a pattern of the images' numbers from 1 on, or the json file in COCO's format,
+    relative to the root, that lists them.
+    """
+
+    path: str
+    count: int = 1
+    names: str | None = None
+
+
+@dataclass
+class Archive:
+    """A file's address, or name if users must fetch it, its checksum, and what comes out of it."""
+
+    source: str
+    checksum: str | None
+    parts: list[Part]
+
+
+def find_missing_files(archives: list[Archive], root: Path) -> list[str]:
+    """A line for each folder or file of a data set that lacks something."""
+    lines = (_missing_line(part, root) for archive in archives for part in archive.parts)
+    return [line for line in lines if line]
+
+
+def _missing_line(part: Part, root: Path) -> str | None:
+    """What a folder or file lacks, with the names of the first three images; None: nothing."""
+    path = root / part.path
+    if path.suffix == ".json":
+        if not path.is_file():
+            return f"{part.path}: does not exist"
+        return None if _ends_as_json(path) else f"{part.path}: truncated, or no json"
+    found = find_images(path)
+    if len(found) >= part.count:
+        return None
+    line = f"{part.path}: {len(found)} of {part.count} images"
+    absent = sorted(_expected_names(part, root) - found) if found else []
+    if absent:
+        line += f", without {', '.join(absent[:3])}" + (" ..." if len(absent) > 3 else "")
+    return line
+
+
+def find_images(folder: Path) -> set[str]:
+    """Names, without suffix, of the images below a folder that are not empty."""
+    return {
+        os.path.splitext(entry.name)[0]
+        for path, _, _ in os.walk(folder, followlinks=True)
+        for entry in os.scandir(path)
+        if entry.name.lower().endswith((".jpg", ".jpeg", ".png"))
+        and not entry.name.startswith(".")  # macOS leaves such
+        and entry.is_file()
+        and entry.stat().st_size > 0
+    }
+
+
+def _expected_names(part: Part, root: Path) -> set[str]:
+    """Names, without suffix, of the images that a folder should hold; none if not known."""
+    if not part.names:
+        return set()
+    if not part.names.endswith(".json"):
+        return {part.names.format(i + 1) for i in range(part.count)}
+    try:
+        images = json.loads((root / part.names).read_text())["images"]
+        return {os.path.splitext(image["file_name"])[0] for image in images}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()  # the file has a line of its own
+
+
+def _ends_as_json(path: Path) -> bool:
+    """Whether a large json object has its end, without reading all of it."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 64))
+        return file.read().rstrip().endswith(b"}")

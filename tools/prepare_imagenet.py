@@ -1,0 +1,105 @@
+"""ImageNet's archives, which every user has to fetch, into ``train/CLASS`` and ``val``.
+
+With the development kit beside them, each class is counted, and validation images are put into
+folders of their classes, as other programs want them. Pre-training looks at no labels.
+"""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+from data_layouts import Archive, find_missing_files
+
+DEVKIT = "ILSVRC2012_devkit_t12"
+CLASSES = 1000
+
+
+def unpack_archives(archives: list[Archive], root: Path) -> None:
+    """Unpack the archives of training and validation that the user put there.
+
+    Raises:
+        SystemExit: One is not there, or not the right one.
+    """
+    from download import check, unpack, unpack_nested
+
+    for archive in archives:
+        if not find_missing_files([archive], root):
+            continue
+        path, target = root / archive.source, root / archive.parts[0].path
+        if not path.is_file():
+            raise SystemExit(
+                f"{path.absolute()} does not exist. Register at https://image-net.org, download "
+                f"{path.name} (ILSVRC2012) and put it there, or link the unpacked images as "
+                f"{target}."
+            )
+        if not target.exists():  # begun is checked
+            check(path, archive.checksum)
+        (unpack_nested if target.name == "train" else unpack)(path, target)
+    if synsets := read_synsets(root):
+        sort_validation(root, synsets)
+
+
+def find_missing_classes(root: Path) -> list[str]:
+    """A line for each folder of training images that is not there, or lacks some."""
+    train = root / "train"
+    if not train.is_dir():
+        return []
+    found = {
+        entry.name: sum(1 for _ in os.scandir(entry))
+        for entry in os.scandir(train)
+        if entry.is_dir()
+    }
+    synsets = read_synsets(root)
+    if not synsets:
+        lacks = len(found) < CLASSES
+        return [f"train: {len(found)} of {CLASSES} classes"] if lacks else []
+    return [
+        f"train/{name}: {found.get(name, 0)} of {count} images"
+        for name, count in sorted(synsets.values())
+        if found.get(name, 0) < count
+    ]
+
+
+def read_synsets(root: Path) -> dict[int, tuple[str, int]]:
+    """Class number -> its folder's name and training images, from the kit; empty without it.
+
+    Raises:
+        SystemExit: The kit is damaged, or scipy, which reads it, is not installed.
+    """
+    content = _read_devkit(root, "meta.mat")
+    if content is None:
+        return {}
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise SystemExit("the development kit needs scipy: pip install scipy") from error
+    synsets = loadmat(content, squeeze_me=True)["synsets"]
+    # Groups of classes follow the classes; only these are numbered up to their count.
+    return {
+        int(s["ILSVRC2012_ID"]): (str(s["WNID"]), int(s["num_train_images"]))
+        for s in synsets
+        if s["num_children"] == 0
+    }
+
+
+def sort_validation(root: Path, synsets: dict[int, tuple[str, int]]) -> None:
+    """Move validation images into folders of their classes; those that are in one stay."""
+    labels = _read_devkit(root, "ILSVRC2012_validation_ground_truth.txt").read().split()
+    for i, label in enumerate(labels):
+        image = root / "val" / f"ILSVRC2012_val_{i + 1:08d}.JPEG"
+        if image.is_file():
+            folder = image.parent / synsets[int(label)][0]
+            folder.mkdir(exist_ok=True)
+            image.rename(folder / image.name)
+
+
+def _read_devkit(root: Path, name: str):
+    path = root / f"{DEVKIT}.tar.gz"
+    if not path.is_file():
+        return None
+    try:
+        with tarfile.open(path) as kit:
+            return io.BytesIO(kit.extractfile(f"{DEVKIT}/data/{name}").read())
+    except (tarfile.TarError, EOFError, OSError, KeyError) as error:
+        raise SystemExit(f"{path} is damaged, or not the development kit: {error}") from error
