@@ -2,17 +2,20 @@
 
 import json
 import math
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
-from .transforms import LoadImage, UnreadableImageError
+from .transforms import LoadImage
+
+BLOCK = 2**20  # so many values are looked at together, which bounds the memory
 
 
 class PixelStatistics:
-    """Count, mean and squared deviations of each channel, in float64, image after image.
+    """Count, mean and squared deviations of each channel, in float64.
 
     Attributes:
         images: Number of images so far.
@@ -31,31 +34,48 @@ class PixelStatistics:
     def std(self) -> np.ndarray:
         return np.sqrt(self._deviations / max(self.pixels, 1))
 
-    def add(self, image: np.ndarray) -> None:
-        """Count an image (H, W, C) in.
+    @classmethod
+    def of(cls, image: np.ndarray) -> "PixelStatistics":
+        """Those of one image (H, W, C).
 
         Raises:
-            ValueError: It has another number of channels than those before, or values that are
-                not finite.
+            ValueError: It has values that are not finite.
         """
-        values = image.reshape(-1, image.shape[-1]).astype(np.float64)
-        if self.images and values.shape[1] != len(self.mean):
-            raise ValueError(f"{values.shape[1]} channels, others have {len(self.mean)}")
-        mean = values.mean(axis=0)
-        if not np.isfinite(mean).all():
-            raise ValueError("values that are not finite")
-        deviations = np.square(values - mean).sum(axis=0)
-        if not self.images:
-            self.mean = self._deviations = np.zeros(values.shape[1])
+        whole = cls()
+        rows = max(1, BLOCK // image[0].size)
+        for i in range(0, len(image), rows):
+            pixels = image[i : i + rows].reshape(-1, image.shape[2])
+            # Sums along rows in memory are several times as fast as along columns.
+            values = np.ascontiguousarray(pixels.T).astype(np.float64)  # (C, pixels)
+            part = cls()
+            part.pixels, part.mean = len(pixels), values.mean(axis=1)
+            if not np.isfinite(part.mean).all():
+                raise ValueError("values that are not finite")
+            values -= part.mean[:, None]
+            part._deviations = np.einsum("cp,cp->c", values, values)
+            whole.merge(part)
+        whole.images, whole.dtypes = 1, {image.dtype.name}
+        return whole
+
+    def merge(self, other: "PixelStatistics") -> None:
+        """Count the images of others in.
+
+        Raises:
+            ValueError: They have another number of channels.
+        """
+        if not self.pixels:
+            self.mean = self._deviations = np.zeros(len(other.mean))
+        if len(other.mean) != len(self.mean):
+            raise ValueError(f"{len(other.mean)} channels, others have {len(self.mean)}")
         # Two parts' squared deviations from the common mean (Chan, Golub, LeVeque 1979).
-        total = self.pixels + len(values)
-        between = mean - self.mean
+        total = self.pixels + other.pixels
+        between = other.mean - self.mean
         self._deviations = (
-            self._deviations + deviations + between**2 * (self.pixels * len(values) / total)
+            self._deviations + other._deviations + between**2 * (self.pixels / total * other.pixels)
         )
-        self.mean = self.mean + between * (len(values) / total)
-        self.images, self.pixels = self.images + 1, total
-        self.dtypes.add(image.dtype.name)
+        self.mean = self.mean + between * (other.pixels / total)
+        self.images, self.pixels = self.images + other.images, total
+        self.dtypes |= other.dtypes
 
     def as_json(self) -> str:
         """A json object of what was counted."""
@@ -66,19 +86,20 @@ class PixelStatistics:
             "images": self.images,
             "pixels": self.pixels,
             "dtype": sorted(self.dtypes),
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         return json.dumps(facts, indent=2) + "\n"
 
 
-class DecodedImages(Dataset):
-    """The images of a data set as its loading transform gives them, nothing else done to them.
+class ImageStatistics(Dataset):
+    """The statistics of each image, as the data set's loading transform gives it.
 
     Args:
         dataset: An `UnlabelledImages` or `UnlabelledShards`.
-        max_images: Take so many of them, evenly spread; all if None.
+        max_images: Take so many of them, drawn at random but always the same; all if None.
 
     Raises:
-        ValueError: The pipeline does not begin by loading with a `LoadImage`.
+        ValueError: The pipeline has not one `LoadImage`.
     """
 
     def __init__(self, dataset: BaseDataset, max_images: int | None = None) -> None:
@@ -87,19 +108,18 @@ class DecodedImages(Dataset):
             raise ValueError("the data set's pipeline needs one convnextv2.LoadImage")
         self.load = loaders[0]
         self.dataset = dataset
-        count = min(len(dataset), max_images or len(dataset))
-        self.places = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
+        self.places = np.random.default_rng(0).permutation(len(dataset))[:max_images].tolist()
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, i: int) -> tuple[str, np.ndarray | str]:
-        """Path, and the image (H, W, C) or, if it cannot be read, the reason."""
+    def __getitem__(self, i: int) -> tuple[str, PixelStatistics | str]:
+        """Path, and the statistics or, if the image cannot be used, the reason."""
         info = self.dataset.get_data_info(self.places[i])
         path = info["img_path"]
         try:
-            return path, self.load(info)["img"]
-        except UnreadableImageError as error:
+            return path, PixelStatistics.of(self.load(info)["img"])
+        except ValueError as error:
             return path, str(error).removeprefix(f"{path}: ")
 
 

@@ -21,8 +21,8 @@ def main() -> None:
     )
     parser.add_argument("config", help="path of the config")
     parser.add_argument("--out", help="file to write; default: statistics.json in data_root")
-    parser.add_argument("--workers", type=int, default=2, help="processes that decode")
-    parser.add_argument("--max-images", type=int, help="take so many, evenly spread; default: all")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read")
+    parser.add_argument("--max-images", type=int, help="so many, drawn at random; default: all")
     parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
     args = parser.parse_args()
     if args.max_images is not None and args.max_images < 1:
@@ -57,19 +57,17 @@ def compute(entry: dict, workers: int, max_images: int | None):
     from rich.progress import track
     from torch.utils.data import DataLoader
 
-    from convnextv2.pretrain.statistics import DecodedImages, PixelStatistics
+    from convnextv2.pretrain.statistics import ImageStatistics, PixelStatistics
 
     init_default_scope("mmengine")
-    images = DecodedImages(DATASETS.build(entry), max_images)
+    images = ImageStatistics(DATASETS.build(entry), max_images)
     loader = DataLoader(images, batch_size=None, num_workers=workers)
     statistics, unreadable = PixelStatistics(), []
-    for path, image in track(loader, "reading", total=len(images)):
-        try:
-            if isinstance(image, str):
-                raise ValueError(image)
-            statistics.add(image.numpy() if hasattr(image, "numpy") else image)
-        except ValueError as error:
-            unreadable.append(f"{path}: {error}")
+    for path, found in track(loader, "reading", total=len(images)):
+        if isinstance(found, str):
+            unreadable.append(f"{path}: {found}")
+        else:
+            statistics.merge(found)
     if not statistics.images:
         raise ValueError("no image could be read:\n  " + "\n  ".join(unreadable))
     if not statistics.std.all():

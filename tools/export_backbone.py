@@ -41,7 +41,7 @@ def export(cfg, checkpoint: str, target: Path) -> str:
     """Write the file; returns a line about it.
 
     Raises:
-        FileNotFoundError: No such checkpoint.
+        FileNotFoundError: No such checkpoint, or file of statistics.
         ValueError: The checkpoint is not one of this config's backbone.
     """
     from convert_checkpoint import write
@@ -49,20 +49,17 @@ def export(cfg, checkpoint: str, target: Path) -> str:
     from convnextv2.backbone import ConvNeXtV2
     from convnextv2.backbone.pretrained import load_pretrained
     from convnextv2.backbone.read_checkpoint import read_training_facts
-    from convnextv2.pretrain.statistics import read_statistics
 
     backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
     network = ConvNeXtV2(**{**backbone, "output_norm": False})
     load_pretrained(network, checkpoint)
     state_dict = network.state_dict()
-    preprocessor = dict(cfg.model.get("data_preprocessor") or {})
-    if preprocessor.get("statistics"):
-        preprocessor["mean"], preprocessor["std"] = read_statistics(preprocessor["statistics"])
+    mean, std = find_mean_and_std(cfg.model.get("data_preprocessor") or {})
     facts = {
         "arch": json.dumps(backbone.get("arch", "tiny")),
         "in_channels": json.dumps(network.in_channels),
-        "mean": json.dumps(preprocessor.get("mean")),
-        "std": json.dumps(preprocessor.get("std")),
+        "mean": json.dumps(mean),
+        "std": json.dumps(std),
         "training": json.dumps(
             {
                 **read_training_facts(checkpoint),
@@ -74,6 +71,21 @@ def export(cfg, checkpoint: str, target: Path) -> str:
     return f"{target}: {len(state_dict)} tensors; " + ", ".join(
         f"{k} {v}" for k, v in facts.items()
     )
+
+
+def find_mean_and_std(entry: dict) -> tuple[list[float] | None, list[float] | None]:
+    """Those that a config's data_preprocessor uses; None if it does not say.
+
+    Raises:
+        FileNotFoundError: Its file of statistics does not exist.
+    """
+    from convnextv2.pretrain import FCMAEDataPreprocessor
+
+    if entry.get("type", "").split(".")[-1] != "FCMAEDataPreprocessor":
+        return entry.get("mean"), entry.get("std")
+    used = FCMAEDataPreprocessor(**{k: v for k, v in entry.items() if k != "type"})
+    # Through text: the shortest numbers that are the same in float32.
+    return tuple([float(str(v)) for v in t.flatten().numpy()] for t in (used.mean, used.std))
 
 
 if __name__ == "__main__":

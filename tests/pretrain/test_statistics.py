@@ -3,21 +3,22 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from convnextv2.pretrain import FCMAEDataPreprocessor
+from convnextv2.pretrain import FCMAEDataPreprocessor, statistics
 from convnextv2.pretrain.statistics import PixelStatistics, read_statistics
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
 
 
-def compute(folder, *options, status=0):
-    command = [sys.executable, REPO / "tools/compute_statistics.py", CONFIG, "--workers", "0"]
+def compute(folder, *options, flags=("--workers", "0"), status=0):
+    command = [sys.executable, REPO / "tools/compute_statistics.py", CONFIG, *flags]
     command += ["--cfg-options", f"train_dataloader.dataset.data_root={folder}", *options]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=folder)
     assert done.returncode == status, done.stdout + done.stderr
@@ -57,17 +58,43 @@ def test_statistics_are_those_of_all_pixels_together(tmp_path, channels, dtype, 
     np.testing.assert_allclose(facts["std"], pixels.std(0), rtol=1e-10)
     assert facts["images"] == 5
     assert facts["pixels"] == len(pixels)
+    assert facts["channels"] == channels
+    assert facts["dtype"] == [np.dtype(dtype).name]
+    assert datetime.fromisoformat(facts["date"]) <= datetime.now(timezone.utc)
     preprocess = FCMAEDataPreprocessor(statistics=str(tmp_path / "statistics.json"))
     np.testing.assert_allclose(preprocess.mean.flatten(), pixels.mean(0), rtol=1e-6)
     np.testing.assert_allclose(preprocess.std.flatten(), pixels.std(0), rtol=1e-6)
 
 
+def test_processes_share_the_images_and_a_part_of_them_is_enough(tmp_path):
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 40 * (i + 1), (16, 16, 3), dtype=np.uint8) for i in range(6)]
+    write(tmp_path, images, ".png")
+    facts = []
+    for workers in ("0", "2"):
+        compute(tmp_path, flags=("--workers", workers, "--max-images", "4", "--out", "part.json"))
+        facts.append(json.loads((tmp_path / "part.json").read_text()))
+        assert facts[-1].pop("date")
+    assert facts[0] == facts[1]
+    assert facts[0]["images"] == 4
+    assert not (tmp_path / "statistics.json").exists()
+
+
+def test_large_images_are_taken_in_parts(monkeypatch):
+    image = np.random.default_rng(0).integers(0, 60000, (50, 30, 2), dtype=np.uint16)
+    monkeypatch.setattr(statistics, "BLOCK", 400)
+    of = PixelStatistics.of(image)
+    np.testing.assert_allclose(of.mean, image.mean((0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(of.std, image.std((0, 1), dtype=np.float64), rtol=1e-12)
+    assert (of.images, of.pixels) == (1, 1500)
+
+
 def test_a_large_offset_does_not_cancel():
     image = np.random.default_rng(0).normal(1e9, 1, (100, 100, 1))
-    statistics = PixelStatistics()
+    parts = PixelStatistics()
     for part in np.split(image, 10):
-        statistics.add(part)
-    assert statistics.std[0] == pytest.approx(image.std(), rel=1e-6)
+        parts.merge(PixelStatistics.of(part))
+    assert parts.std[0] == pytest.approx(image.std(), rel=1e-6)
 
 
 def test_bad_input_is_named(tmp_path):

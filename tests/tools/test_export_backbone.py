@@ -4,16 +4,15 @@ import json
 
 import pytest
 import torch
-from processes import config, run
+from processes import REPO, config, load_tool, run
 from safetensors import safe_open
 
 from convnextv2.backbone import read_checkpoint
 
 TOOL = "export_backbone.py"
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_the_export_holds_the_trained_backbone_and_its_facts(cwd, finished):
     checkpoint = finished("fcmae-by-iter") / "iter_8.pth"
     status, output = run(cwd, TOOL, config("fcmae-by-iter"), checkpoint, "export.safetensors")
@@ -42,6 +41,20 @@ def test_the_export_holds_the_trained_backbone_and_its_facts(cwd, finished):
     assert f"{len(trained)} of {len(trained)} tensors matched" in output
 
 
+def test_mean_and_std_are_those_that_training_used(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(REPO / "tools")
+    find = load_tool("export_backbone").find_mean_and_std
+    entry = {"type": "convnextv2.FCMAEDataPreprocessor"}
+    assert find(entry) == ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])  # by default
+    assert find({**entry, "mean": [7], "std": [0.1]}) == ([7.0], [0.1])
+    file = tmp_path / "statistics.json"
+    file.write_text(json.dumps({"mean": [1.5, 2.5], "std": [0.25, 4]}))
+    assert find({**entry, "mean": [7], "statistics": str(file)}) == ([1.5, 2.5], [0.25, 4.0])
+    assert find({"type": "DetDataPreprocessor", "mean": [1], "std": [2]}) == ([1], [2])
+    assert find({}) == (None, None)
+
+
+@pytest.mark.slow
 def test_a_checkpoint_of_another_arch_is_refused(cwd, finished, tmp_path):
     checkpoint = finished("fcmae-by-iter") / "iter_8.pth"
     args = config("fcmae-by-iter"), checkpoint, tmp_path / "x.safetensors"
