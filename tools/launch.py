@@ -104,6 +104,11 @@ def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
     init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg") or {}
     if isinstance(init_cfg, dict) and "train_dataloader" in loaders:
         need(init_cfg.get("checkpoint"), "model.backbone.init_cfg.checkpoint")
+    preprocessor = cfg.get("model", {}).get("data_preprocessor") or {}
+    need(
+        preprocessor.get("statistics"),
+        "model.data_preprocessor.statistics, from tools/compute_statistics.py CONFIG",
+    )
     need(cfg.get("load_from"), "load_from, or the checkpoint on the command line")
     if missing:
         raise SystemExit(

@@ -97,6 +97,17 @@ def test_a_large_offset_does_not_cancel():
     assert parts.std[0] == pytest.approx(image.std(), rel=1e-6)
 
 
+def test_training_asks_for_statistics_that_are_not_there(tmp_path):
+    options = [f"train_dataloader.dataset.data_root={tmp_path}"]
+    options += ["model.data_preprocessor.statistics=nowhere.json"]
+    command = [sys.executable, REPO / "tools/train.py", CONFIG, "--cfg-options", *options]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "These do not exist:\n  nowhere.json   (model.data_preprocessor.stat" in done.stderr
+    assert "tools/compute_statistics.py CONFIG" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no statistics at .*nowhere\.json; tools"):
         FCMAEDataPreprocessor(statistics=str(tmp_path / "nowhere.json"))
