@@ -1,6 +1,7 @@
 """How fast images come: decoded and augmented images per second and core, stage by stage."""
 
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -23,7 +24,7 @@ def add_arguments(command) -> None:
         "of the config's data set",
     )
     command.add_argument("--images", type=int, default=400, help="read so many in each round")
-    command.add_argument("--workers", nargs="+", type=int, default=[1, 2], help="of DataLoader")
+    command.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="of DataLoader")
     command.add_argument("--repeats", type=int, default=5, help="rounds; the median counts")
     command.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
     command.add_argument("--json", metavar="FILE", help="also write the figures there")
@@ -47,14 +48,16 @@ def run(args, machine: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if args.generate:
             generate(Path(folder), args.generate)
-            entry.data_root = folder
+            kind = "convnextv2.UnlabelledImages"
+            entry = {"type": kind, "data_root": folder, "pipeline": entry.pipeline}
         try:
             dataset = DATASETS.build(entry)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ValueError) as error:
             raise SystemExit(f"{error}\nor measure on generated files: --generate 400") from error
         rates = measure(dataset, args.images, args.workers, args.repeats)
-        sizes = [Path(dataset.get_data_info(i)["img_path"]) for i in range(min(100, len(dataset)))]
-        kilobytes = statistics.mean(p.stat().st_size for p in sizes if p.is_file()) / 1e3
+        infos = [dataset.get_data_info(i) for i in range(min(100, len(dataset)))]
+        sizes = [i["size"] if "size" in i else os.path.getsize(i["img_path"]) for i in infos]
+        kilobytes = statistics.mean(sizes) / 1e3
     title = f"loader, {len(dataset)} images of {kilobytes:.0f} kB, {machine}"
     table = Table("stage", title=title)
     table.add_column("images/s", justify="right")
@@ -68,22 +71,30 @@ def run(args, machine: str) -> None:
 
 
 def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str, float]:
-    """Images per second of each stage, the median of rounds in which they take turns."""
+    """Images per second of each stage, the median of rounds in which they take turns.
+
+    Raises:
+        SystemExit: The config is none of pre-training, or no image can be read.
+    """
     from torch.utils.data import DataLoader, default_collate
 
     from convnextv2.backbone.resume import SeededIndex
 
-    indices = [SeededIndex(i % len(dataset), 0, i) for i in range(images)]
+    transforms = {type(t).__name__: t for t in dataset.pipeline.transforms}
+    if not {"LoadImage", "RandomResizedCrop"} <= transforms.keys():
+        raise SystemExit("only pre-training's pipelines, with LoadImage and RandomResizedCrop")
+    good = find_readable(dataset, images)
+    indices = [SeededIndex(good[i % len(good)], 0, i) for i in range(images)]
     batches = [indices[i : i + BATCH] for i in range(0, images, BATCH)]
-    load = next(t for t in dataset.pipeline.transforms if type(t).__name__ == "LoadImage")
 
-    def decode() -> None:
-        for index in indices:
-            load(dataset.get_data_info(index))
+    def pipeline(length: int) -> Callable[[], None]:
+        def stage() -> None:
+            for index in indices:
+                results = dataset.get_data_info(index)
+                for transform in dataset.pipeline.transforms[:length]:
+                    results = transform(results)
 
-    def transform() -> None:
-        for index in indices:
-            dataset[index]
+        return stage
 
     def collate() -> None:
         for batch in batches:
@@ -96,12 +107,12 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
 
         return stage
 
-    stages = {
-        REFERENCE: lambda: bare_loop(dataset, indices),
-        "decoding": decode,
-        "decoding and transforms": transform,
-        "data set to batch, one process": collate,
-    }
+    stages = {REFERENCE: lambda: bare_loop(dataset, indices, transforms["RandomResizedCrop"])}
+    first = list(transforms).index("LoadImage")
+    for i, name in enumerate(list(transforms)[first:-1]):
+        stages["decoding" if i == 0 else f"decoding to {name}"] = pipeline(first + i + 1)
+    stages["decoding and transforms"] = pipeline(len(dataset.pipeline.transforms))
+    stages["data set to batch, one process"] = collate
     for number in workers:
         loader = DataLoader(
             dataset, batch_sampler=batches, num_workers=number, persistent_workers=number > 0
@@ -118,16 +129,44 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     return {name: images / statistics.median(values) for name, values in times.items()}
 
 
-def bare_loop(dataset, indices: list[int]) -> None:
-    """What no loader can do without: decode, crop as the pipeline would, resize."""
+def find_readable(dataset, count: int) -> list[int]:
+    """At most `count` images of a data set, drawn at random, without those that cannot be read."""
+    import numpy as np
+
+    load = next(t for t in dataset.pipeline.transforms if type(t).__name__ == "LoadImage")
+    good, bad = [], []
+    for i in np.random.default_rng(0).permutation(len(dataset))[:count].tolist():
+        try:
+            load(dataset.get_data_info(i))
+            good.append(i)
+        except ValueError as error:
+            bad.append(str(error))
+    if bad:
+        print(f"{len(bad)} images are left out:", *bad, sep="\n  ")
+    if not good:
+        raise SystemExit("no image can be read")
+    return good
+
+
+def bare_loop(dataset, indices: list[int], crop) -> None:
+    """What no loader can do without: decode, crop as the pipeline would, resize.
+
+    What OpenCV does not decode, the data set's own transform does.
+    """
     import cv2
     import numpy as np
 
     rng = np.random.default_rng(0)
-    crop = next(t for t in dataset.pipeline.transforms if type(t).__name__ == "RandomResizedCrop")
+    load = next(t for t in dataset.pipeline.transforms if type(t).__name__ == "LoadImage")
     for index in indices:
-        content = np.fromfile(dataset.get_data_info(index)["img_path"], np.uint8)
+        info = dataset.get_data_info(index)
+        if "content" in info:  # out of a tar shard
+            content = np.frombuffer(info["content"], np.uint8)
+        else:
+            content = np.fromfile(info["img_path"], np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            image = load(info)["img"][..., :4]
         height, width = image.shape[:2]
         share = np.sqrt(rng.uniform(*crop.scale))
         h, w = max(1, int(height * share)), max(1, int(width * share))

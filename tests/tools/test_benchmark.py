@@ -2,7 +2,9 @@
 
 import json
 import re
+import tarfile
 
+import numpy as np
 import pytest
 import torch
 from processes import REPO, load_tool, run
@@ -66,8 +68,47 @@ def test_figures_of_a_loader(tmp_path):
     kilobytes = int(re.search(r"8 images of (\d+) kB", content["title"])[1])
     assert 105 < kilobytes < 125
     rates = content["images_per_s"]
-    assert "DataLoader, workers: 1" in rates
+    assert list(rates) == [
+        "OpenCV alone",
+        "decoding",
+        "decoding to RandomResizedCrop",
+        "decoding to RandomFlips",
+        "decoding and transforms",
+        "data set to batch, one process",
+        "DataLoader, workers: 1",
+    ]
     assert min(rates.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".npy", ".tar"])
+def test_a_loader_of_arrays_or_shards(tmp_path, suffix):
+    (tmp_path / "images").mkdir()
+    for i in range(3):
+        np.save(tmp_path / f"images/{i}.npy", np.full((40, 40, 5), i, np.uint8))
+    (tmp_path / "images/bad.npy").write_text("no array")
+    entry = "train_dataloader.dataset"
+    options = [f"{entry}.data_root=images", f"{entry}.pipeline.1.in_channels=5"]
+    config = CUSTOM
+    if suffix == ".tar":
+        with tarfile.open(tmp_path / "images.tar", "w") as archive:
+            archive.add(tmp_path / "images", "images")
+        config = tmp_path / "shards.py"
+        config.write_text(
+            f"_base_ = {str(CUSTOM)!r}\n"
+            "train_dataloader = dict(dataset=dict(_delete_=True, shards='images.tar', "
+            "type='convnextv2.UnlabelledShards', pipeline={{_base_.train_pipeline}}))"
+        )
+        options = options[1:]
+    size = ["--images", 50, "--workers", 0, "--repeats", 1]
+    status, output = run(
+        tmp_path, "benchmark.py", "loader", config, *size, "--cfg-options", *options
+    )
+    assert status == 0, output
+    assert "1 images are left out" in output
+    assert "bad.npy" in output
+    assert "loader, 4 images of " in output
+    assert "DataLoader, workers: 0" in output
 
 
 def test_a_loader_without_images_is_told_what_to_do(tmp_path):
