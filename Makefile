@@ -15,10 +15,10 @@ help:
 	@echo 'PYTHON=...   use an environment that already works, for any of them'
 
 setup:
-	@bash tools/setup_env.sh "$(PYTHON)" "$(TORCH)"
+	@bash tools/setup/setup_env.sh "$(PYTHON)" "$(TORCH)"
 
 minkowski: setup
-	@bash tools/setup_minkowski.sh "$(PYTHON)"
+	@bash tools/setup/setup_minkowski.sh "$(PYTHON)"
 
 demo: setup
 	$(PYTHON) tools/demo.py

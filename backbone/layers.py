@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .grn_linear import channel_norms, grn_linear
+from .grn import channel_norms, grn_linear
 
 
 class GRN(nn.Module):

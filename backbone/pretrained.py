@@ -6,8 +6,9 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from convnextv2.engine.weights import read_checkpoint
+
 from .checkpoint_keys import convert_keys, detect_layout
-from .read_checkpoint import read_checkpoint
 
 STEM = "downsample_layers.0.0.weight"
 INFLATIONS = ("mean", "repeat", "zero")

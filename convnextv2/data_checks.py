@@ -67,7 +67,8 @@ def refuse_fatal(cfg) -> None:
         more = f"\n  and {len(fatal) - 10} more" if len(fatal) > 10 else ""
         raise SystemExit(
             "The data cannot be trained on:\n  " + "\n  ".join(fatal[:10]) + more + "\n"
-            "python tools/check_data.py CONFIG names all of it and looks into the images too."
+            "python tools/dataset_converters/check_data.py CONFIG names all of it and "
+            "looks into the images too."
         )
 
 
@@ -118,7 +119,7 @@ def check_overlap(parts: list[Part]) -> list[Finding]:
 
 def check_content(part: Part) -> Iterator[tuple[list[Finding], object]]:
     """Open every file of a part, image by image; yields findings and, of masks, pixel counts."""
-    from convnextv2.detection.check_coco import read_image
+    from convnextv2.detection.check import read_image
 
     if part.kind == "boxes" and part.content:
         for image in part.content["images"]:
@@ -140,8 +141,8 @@ def check_content(part: Part) -> Iterator[tuple[list[Finding], object]]:
 def _check_masks(part: Part) -> Iterator[tuple[list[Finding], object]]:
     import cv2
 
-    from convnextv2.detection.check_coco import read_image
-    from convnextv2.segmentation.check_masks import check_mask
+    from convnextv2.detection.check import read_image
+    from convnextv2.segmentation.check import check_mask
 
     for entry in part.data_list:
         findings, size = [], None
@@ -174,7 +175,7 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
         return part
     part.classes = list(dataset.metainfo.get("classes") or [])
     if part.kind == "boxes":
-        from convnextv2.detection.check_coco import check_coco, read_coco
+        from convnextv2.detection.check import check_coco, read_coco
 
         part.content, part.findings = read_coco(part.ann_file)
         if part.content:
@@ -184,7 +185,7 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
         return part
     part.data_list = [dataset.get_data_info(i) for i in range(len(dataset))]
     if part.kind == "masks":
-        from convnextv2.segmentation.check_masks import check_pairs, find_unpaired
+        from convnextv2.segmentation.check import check_pairs, find_unpaired
 
         part.findings = check_pairs(part.data_list, name)
         part.findings += find_unpaired(part.data_list, dataset.seg_map_suffix)

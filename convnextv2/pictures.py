@@ -13,7 +13,7 @@ def expand_images(paths: list[str]) -> list[str]:
     Raises:
         SystemExit: A path does not exist, or there is no image at all.
     """
-    from convnextv2.pretrain.dataset import IMAGE_SUFFIXES
+    from convnextv2.files import IMAGE_SUFFIXES
 
     found = []
     for path in map(Path, paths):
@@ -69,7 +69,7 @@ def write_png(picture, out: str | Path) -> None:
     """Write a label map (H, W) or a picture; the file appears when it is complete."""
     import cv2
 
-    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+    from convnextv2.files import AtomicLocalBackend
 
     pixels = picture if picture.ndim == 2 else picture[..., ::-1]
     AtomicLocalBackend().put(cv2.imencode(".png", pixels)[1].tobytes(), out)

@@ -1,6 +1,6 @@
 """Detectors and segmenters from a config and a checkpoint, for images of any size.
 
-    from convnextv2.tools.predictor import Predictor
+    from convnextv2.predictor import Predictor
 
     predictor = Predictor("CONFIG", "work_dirs/NAME/epoch_36.pth")
     for found in predictor(["a.jpg", "b.jpg"]):
@@ -66,7 +66,7 @@ class Predictor:
         from mmengine.config import Config
         from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
-        from convnextv2.backbone.read_checkpoint import read_trained_model
+        from convnextv2.engine.weights import read_trained_model
 
         cfg = deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
         if cfg.get("default_scope") not in ("mmdet", "mmseg") or "test_dataloader" not in cfg:
@@ -114,7 +114,7 @@ class Predictor:
         Raises:
             UnreadableImageError: A file cannot be read, and there is no `unreadable`.
         """
-        from convnextv2.pretrain import UnreadableImageError
+        from convnextv2.images import UnreadableImageError
 
         if isinstance(images, (str, Path)) or hasattr(images, "shape"):
             images = [images]
@@ -138,7 +138,7 @@ class Predictor:
             yield from self._run(batch)
 
     def _read(self, source: Image, number: int) -> dict:
-        from convnextv2.pretrain import UnreadableImageError
+        from convnextv2.images import UnreadableImageError
 
         results = {"img_path": None if hasattr(source, "shape") else str(source)}
         if results["img_path"] is None:

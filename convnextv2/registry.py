@@ -6,11 +6,19 @@ beforehand: the scope's registries import the folders named in ``locations`` whe
 
 from mmengine import registry
 
-_CORE = ["convnextv2.backbone", "convnextv2.pretrain"]
+# Modules and packages that register something.
+_LOCATIONS = [
+    "convnextv2.backbone",
+    "convnextv2.engine.checkpoints",
+    "convnextv2.engine.fsdp",
+    "convnextv2.engine.seeding",
+    "convnextv2.images",
+    "convnextv2.pretrain",
+]
 
 
 def _child(parent: registry.Registry) -> registry.Registry:
-    return registry.Registry(parent.name, parent=parent, scope="convnextv2", locations=_CORE)
+    return registry.Registry(parent.name, parent=parent, scope="convnextv2", locations=_LOCATIONS)
 
 
 MODELS = _child(registry.MODELS)

@@ -1,26 +1,23 @@
 """FCMAE pre-training: masking, encoders, decoder, model and data."""
 
-from .dataset import UnlabelledImages
-from .decoder import FCMAEDecoder
-from .dense import encode_dense
-from .fcmae import ENCODERS, FCMAE
-from .metric import ReconstructionLoss
-from .minkowski import encode_minkowski
-from .packed import encode_packed
-from .patches import patchify, random_mask, unpatchify
-from .preprocessor import FCMAEDataPreprocessor
-from .progress import EstimateHook, ThroughputHook
-from .reconstruction import ReconstructionHook, feature_diversity, reconstruct
-from .sharded import ShardedStrategy
-from .shards import UnlabelledShards
-from .transforms import (
-    LoadImage,
+from .data.folder import UnlabelledImages
+from .data.preprocessor import FCMAEDataPreprocessor
+from .data.tar_shards import UnlabelledShards
+from .data.transforms import (
     PackFCMAEInputs,
     RandomFlips,
     RandomResizedCrop,
-    UnreadableImageError,
 )
-from .unreadable import UnreadableImagesHook
+from .decoders import FCMAEDecoder
+from .encoders.dense import encode_dense
+from .encoders.minkowski import encode_minkowski
+from .encoders.packed import encode_packed
+from .fcmae import ENCODERS, FCMAE
+from .hooks.progress import EstimateHook, ThroughputHook
+from .hooks.unreadable import UnreadableImagesHook
+from .masks import patchify, random_mask, unpatchify
+from .metric import ReconstructionLoss
+from .reconstruction import ReconstructionHook, feature_diversity, reconstruct
 
 __all__ = [
     "ENCODERS",
@@ -28,17 +25,14 @@ __all__ = [
     "EstimateHook",
     "FCMAEDataPreprocessor",
     "FCMAEDecoder",
-    "LoadImage",
     "PackFCMAEInputs",
     "RandomFlips",
     "RandomResizedCrop",
     "ReconstructionHook",
     "ReconstructionLoss",
-    "ShardedStrategy",
     "ThroughputHook",
     "UnlabelledImages",
     "UnlabelledShards",
-    "UnreadableImageError",
     "UnreadableImagesHook",
     "encode_dense",
     "encode_minkowski",

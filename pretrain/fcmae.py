@@ -7,11 +7,11 @@ from torch import Tensor
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.registry import MODELS
 
-from .decoder import FCMAEDecoder
-from .dense import encode_dense, resize_mask
-from .minkowski import encode_minkowski
-from .packed import encode_packed
-from .patches import patchify, random_mask, unpatchify
+from .decoders import FCMAEDecoder
+from .encoders.dense import encode_dense, resize_mask
+from .encoders.minkowski import encode_minkowski
+from .encoders.packed import encode_packed
+from .masks import patchify, random_mask, unpatchify
 
 ENCODERS = {"packed": encode_packed, "dense": encode_dense, "minkowski": encode_minkowski}
 STRIDE = 32  # of the backbone's last stage

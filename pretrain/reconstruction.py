@@ -9,12 +9,12 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from convnextv2.backbone import ConvNeXtV2
-from convnextv2.backbone.resume import SeededIndex
+from convnextv2.engine.fsdp import whole_parameters
+from convnextv2.engine.seeding import SeededIndex
 from convnextv2.registry import HOOKS
 
-from .dense import resize_mask
+from .encoders.dense import resize_mask
 from .fcmae import FCMAE
-from .sharded import whole_parameters
 
 PICTURES = ("original", "visible", "reconstruction", "with visible pixels")
 

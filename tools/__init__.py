@@ -1,1 +1,1 @@
-"""The commands; `convnextv2.tools.predictor` is for Python programs as well."""
+"""The commands."""

@@ -15,7 +15,6 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from launch import read_config
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,6 +25,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+
+from convnextv2.engine.config import read_config
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / "configs"
@@ -106,9 +107,9 @@ def plan() -> dict[str, list[str]]:
     """The steps in order: name, tool and its arguments."""
     train = ["train.py", "--resume=auto"]
     checkpoint = str(OUT / "fcmae" / last_checkpoint(PRETRAIN))
-    reconstruct = ["visualize_reconstruction.py", str(PRETRAIN), checkpoint]
+    reconstruct = ["analysis_tools/visualize_reconstruction.py", str(PRETRAIN), checkpoint]
     steps = {
-        "data": ["prepare_demo.py", "--out", str(DATA)],
+        "data": ["dataset_converters/prepare_demo.py", "--out", str(DATA)],
         "pre-training, FCMAE": [*train, str(PRETRAIN), "--work-dir", str(OUT / "fcmae")],
         "reconstructions": [
             *reconstruct,
@@ -122,7 +123,7 @@ def plan() -> dict[str, list[str]]:
         steps[f"{task}, FCMAE"] = [*train, str(config), *fcmae]
         steps[f"{task}, scratch"] = [*train, str(config), *scratch, *no_weights]
         steps[f"{task}, pictures"] = [
-            "visualize_predictions.py",
+            "analysis_tools/visualize_predictions.py",
             str(config),
             f"{fcmae[1]}/{last_checkpoint(config)}",
             *drawn,

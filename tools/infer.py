@@ -39,8 +39,8 @@ def main() -> None:
     if args.batch_size < 1:
         parser.error(f"--batch-size must be at least 1, not {args.batch_size}")
 
-    from launch import read_config
-    from predictor import Predictor
+    from convnextv2.engine.config import read_config
+    from convnextv2.predictor import Predictor
 
     names = name_images(args.images, args.out)
     try:
@@ -62,7 +62,7 @@ def name_images(given: list[str], out: str) -> dict[str, str]:
     Raises:
         SystemExit: A path does not exist, or there is no image.
     """
-    from pictures import expand_images
+    from convnextv2.pictures import expand_images
 
     folders = [path if os.path.isdir(path) else os.path.dirname(path) for path in given]
     root = os.path.commonpath([os.path.abspath(folder) for folder in folders])
@@ -82,7 +82,7 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
-    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+    from convnextv2.files import AtomicLocalBackend
 
     numbers = {path: number for number, path in enumerate(names, 1)}
     results, unreadable, done = [], [], 0
@@ -109,9 +109,8 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
 
 def write_objects(predictor, prediction, name: str, out: Path, score_thr: float) -> list[dict]:
     """Draw the instances of one image and return them as results."""
-    from pictures import outline, write_png
-
-    from convnextv2.detection.coco_tiles import encode_mask
+    from convnextv2.detection.coco import encode_mask
+    from convnextv2.pictures import outline, write_png
 
     found = prediction.sample.pred_instances
     found = found[found.scores >= score_thr]
@@ -136,7 +135,8 @@ def write_objects(predictor, prediction, name: str, out: Path, score_thr: float)
 def write_labels(predictor, prediction, name: str, out: Path) -> None:
     """Draw the label map of one image and write it."""
     import numpy as np
-    from pictures import paint, write_png
+
+    from convnextv2.pictures import paint, write_png
 
     labels = prediction.sample.pred_sem_seg.data[0].numpy().astype(np.uint8)
     drawn = paint(to_rgb(prediction.image), labels, predictor.palette, names=predictor.classes)

@@ -5,7 +5,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from launch import check_files, load_config, make_parser, use_cpu_where_no_gpu
+from convnextv2.engine.cli import make_parser
+from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.processes import use_cpu_where_no_gpu
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     if args.format_only and not args.out:
         parser.error("--format-only writes files: say where, --out DIR")
     if (args.out or args.show_dir) and cfg.default_scope == "mmengine":
-        parser.error("pre-training is drawn by tools/visualize_reconstruction.py")
+        parser.error("pre-training is drawn by tools/analysis_tools/visualize_reconstruction.py")
     cfg.load_from = args.checkpoint
     # The checkpoint fills the whole model.
     cfg.model.backbone.init_cfg = None
@@ -50,7 +52,7 @@ def main() -> None:
     check_files(cfg, ("test_dataloader",))
     use_cpu_where_no_gpu(cfg)
 
-    from convnextv2.backbone.checkpoint_hook import StrictRunner
+    from convnextv2.engine.runner import StrictRunner
 
     runner = StrictRunner.from_cfg(cfg)
     if args.out:
@@ -129,7 +131,7 @@ def check_output(dataset) -> None:
 
 def drop_boxes(path: Path) -> None:
     """Make COCO's form of mask results: pycocotools would measure areas by the boxes."""
-    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+    from convnextv2.files import AtomicLocalBackend
 
     if path.is_file():
         results = [

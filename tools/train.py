@@ -4,7 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from launch import check_files, load_config, make_parser, use_cpu_where_no_gpu
+from convnextv2.engine.cli import make_parser
+from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.processes import use_cpu_where_no_gpu
 
 
 def main() -> None:
@@ -42,14 +44,14 @@ def main() -> None:
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
     if first_process() and cfg.default_scope != "mmengine":
-        from data_checks import refuse_fatal
+        from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from mmengine.runner import FlexibleRunner
 
-    from convnextv2.backbone.checkpoint_hook import StrictRunner
+    from convnextv2.engine.runner import StrictRunner
 
     # Only mmengine's flexible runner knows strategies, such as convnextv2.ShardedStrategy.
     runner = FlexibleRunner if "strategy" in cfg else StrictRunner

@@ -1,6 +1,6 @@
 # python tools/train.py configs/detection/mask-rcnn_convnextv2-tiny_fpn_custom.py
 # Your own objects, boxes and masks in COCO's format: change the paths and the class names, then
-# python tools/check_data.py THIS_FILE. The rate follows the batch (1e-4 for 32). Not run here.
+# python tools/dataset_converters/check_data.py THIS_FILE. The rate follows the batch (1e-4 for 32). Not run here.
 _base_ = [
     '../_base_/models/mask-rcnn_convnextv2_fpn.py',
     '../_base_/datasets/coco_lsj_instance.py',

@@ -6,7 +6,7 @@ _base_ = 'fcmae_convnextv2-nano_32xb128-800e_in1k.py'
 data_root = 'data/my_images'  # a folder of images, with or without sub-folders
 batch_size = 64  # images a step and process
 epochs = 800
-# Mean and std of your images: a file of tools/compute_statistics.py; None: those of ImageNet.
+# Mean and std of your images: a file of tools/dataset_converters/compute_statistics.py; None: those of ImageNet.
 statistics = None
 
 model = dict(data_preprocessor=dict(statistics=statistics))

@@ -1,6 +1,6 @@
 # python tools/train.py configs/segmentation/upernet_convnextv2-tiny_custom-512x512.py
 # Your own label masks, PNGs of the class numbers 0, 1, ...; 255 is ignored: change the paths and
-# the class names, then python tools/check_data.py THIS_FILE. The rate follows the batch. Not run.
+# the class names, then python tools/dataset_converters/check_data.py THIS_FILE. The rate follows the batch. Not run.
 _base_ = 'upernet_convnextv2-tiny_8xb2-160k-fcmae-ft_ade20k-512x512.py'
 
 data_root = 'data/my_masks/'

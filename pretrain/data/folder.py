@@ -1,16 +1,13 @@
 """Unlabelled images from a folder or a list of files, for pre-training."""
 
-import json
 import os
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
+from convnextv2.files import IMAGE_SUFFIXES, find_images, read_list
+from convnextv2.images import UnreadableImageError
 from convnextv2.registry import DATASETS
-
-from .transforms import UnreadableImageError
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 
 
 @DATASETS.register_module()
@@ -80,31 +77,3 @@ class UnlabelledImages(BaseDataset):
                     f"no images below {root.absolute()} (looked for {' '.join(IMAGE_SUFFIXES)})"
                 )
         return [{"img_path": path} for path in paths]
-
-
-def find_images(root: str | Path) -> list[str]:
-    """Paths of all images below a folder, sorted."""
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(root, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES)
-    )
-
-
-def read_list(path: str | Path) -> list[str]:
-    """The file names in a text or json list, see `UnlabelledImages`, in its order."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"the list of images {path.absolute()} does not exist")
-    if path.suffix != ".json":
-        return [line for raw in path.read_text().splitlines() if (line := raw.strip())]
-    try:
-        content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: no json: {error}") from error
-    if isinstance(content, dict) and "images" in content:
-        content = [image["file_name"] for image in content["images"]]
-    if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"{path}: neither a list of paths nor a file in COCO's format")
-    return content

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
-from .transforms import LoadImage
+from convnextv2.images import LoadImage
 
 BLOCK = 2**20  # so many values are looked at together, which bounds the memory
 
@@ -124,7 +124,7 @@ class ImageStatistics(Dataset):
 
 
 def read_statistics(path: str | Path) -> tuple[list[float], list[float]]:
-    """Mean and std from a file that tools/compute_statistics.py wrote.
+    """Mean and std from a file that tools/dataset_converters/compute_statistics.py wrote.
 
     Raises:
         FileNotFoundError: There is none.
@@ -133,14 +133,14 @@ def read_statistics(path: str | Path) -> tuple[list[float], list[float]]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no statistics at {path.absolute()}; tools/compute_statistics.py CONFIG writes them"
+            f"no statistics at {path.absolute()}; tools/dataset_converters/compute_statistics.py CONFIG writes them"
         )
     try:
         facts = json.loads(path.read_text())
         mean, std = facts["mean"], facts["std"]
         good = len(mean) == len(std) > 0 and all(map(math.isfinite, mean)) and min(std) > 0
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no file of tools/compute_statistics.py: {error!r}") from error
+        raise ValueError(f"{path} is no file of tools/dataset_converters/compute_statistics.py: {error!r}") from error
     if not good:
         raise ValueError(f"{path}: mean and std must be finite, as many, and no std 0")
     return mean, std

@@ -8,9 +8,10 @@ from pathlib import Path
 from mmengine.dist import barrier, get_local_rank
 from rich.progress import track
 
+from convnextv2.files import IMAGE_SUFFIXES
 from convnextv2.registry import DATASETS
 
-from .dataset import IMAGE_SUFFIXES, UnlabelledImages
+from .folder import UnlabelledImages
 
 
 @DATASETS.register_module()

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.registry import MODELS
 
-from convnextv2.backbone import ConvNeXtV2, load_pretrained, read_checkpoint
+from convnextv2.backbone import ConvNeXtV2, load_pretrained
 from convnextv2.backbone.checkpoint_keys import LAYOUTS, convert_keys, detect_layout
+from convnextv2.engine.weights import read_checkpoint
 
 ARCH = {"depths": (1, 1, 2, 1), "channels": (8, 16, 32, 64)}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from convnextv2.detection.check_coco import check_coco, read_coco, read_image
+from convnextv2.detection.check import check_coco, read_coco, read_image
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from convnextv2.detection.coco_tiles import (
+from convnextv2.detection.coco import (
     CocoWriter,
     crop_annotations,
     decode_mask,

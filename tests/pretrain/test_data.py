@@ -8,13 +8,9 @@ import torch
 from mmengine.registry import DATASETS, MODELS
 from torch.utils.data import DataLoader
 
-from convnextv2.backbone.resume import SeededIndex, SeededInfiniteSampler, SeededSampler
-from convnextv2.pretrain import (
-    LoadImage,
-    RandomFlips,
-    RandomResizedCrop,
-    UnreadableImageError,
-)
+from convnextv2.engine.seeding import SeededIndex, SeededInfiniteSampler, SeededSampler
+from convnextv2.images import LoadImage, UnreadableImageError
+from convnextv2.pretrain import RandomFlips, RandomResizedCrop
 
 PIPELINE = [
     {"type": "convnextv2.SeedTransforms"},

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.pretrain import ENCODERS, FCMAE, encode_packed, random_mask
-from convnextv2.pretrain.packed import visible_pixels
+from convnextv2.pretrain.encoders.packed import visible_pixels
 
 needs_minkowski = pytest.mark.skipif(
     find_spec("MinkowskiEngine") is None, reason="MinkowskiEngine is not installed: make minkowski"

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from convnextv2.backbone.resume import SeededInfiniteSampler, SeededSampler
-from convnextv2.pretrain import UnlabelledImages, UnlabelledShards, UnreadableImageError
+from convnextv2.engine.seeding import SeededInfiniteSampler, SeededSampler
+from convnextv2.images import UnreadableImageError
+from convnextv2.pretrain import UnlabelledImages, UnlabelledShards
 
 PIPELINE = [{"type": "convnextv2.LoadImage"}]
 

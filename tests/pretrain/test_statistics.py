@@ -10,15 +10,21 @@ import cv2
 import numpy as np
 import pytest
 
-from convnextv2.pretrain import FCMAEDataPreprocessor, statistics
-from convnextv2.pretrain.statistics import PixelStatistics, read_statistics
+from convnextv2.pretrain import FCMAEDataPreprocessor
+from convnextv2.pretrain.data import statistics
+from convnextv2.pretrain.data.statistics import PixelStatistics, read_statistics
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
 
 
 def compute(folder, *options, flags=("--workers", "0"), status=0):
-    command = [sys.executable, REPO / "tools/compute_statistics.py", CONFIG, *flags]
+    command = [
+        sys.executable,
+        REPO / "tools/dataset_converters/compute_statistics.py",
+        CONFIG,
+        *flags,
+    ]
     command += ["--cfg-options", f"train_dataloader.dataset.data_root={folder}", *options]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=folder)
     assert done.returncode == status, done.stdout + done.stderr
@@ -104,7 +110,7 @@ def test_training_asks_for_statistics_that_are_not_there(tmp_path):
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "These do not exist:\n  nowhere.json   (model.data_preprocessor.stat" in done.stderr
-    assert "tools/compute_statistics.py CONFIG" in done.stderr
+    assert "tools/dataset_converters/compute_statistics.py CONFIG" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -112,7 +118,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no statistics at .*nowhere\.json; tools"):
         FCMAEDataPreprocessor(statistics=str(tmp_path / "nowhere.json"))
     (tmp_path / "a.json").write_text('{"mean": [1]}')
-    with pytest.raises(ValueError, match=r"a\.json is no file of tools/compute_statistics"):
+    with pytest.raises(ValueError, match=r"a\.json is no file of tools/.*/compute_statistics"):
         read_statistics(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('{"mean": [1], "std": [0]}')
     with pytest.raises(ValueError, match="no std 0"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnextv2.segmentation.check_masks import check_mask, check_pairs, find_unpaired
+from convnextv2.segmentation.check import check_mask, check_pairs, find_unpaired
 
 
 def write(path, values, mode=None):

@@ -14,7 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from convnextv2.backbone import ARCHS
-from convnextv2.segmentation.norm import replace_sync_bn
+from convnextv2.engine.processes import replace_sync_bn
 
 MODELS_OF_MMSEG = Path(mmseg.__file__).parent / ".mim/configs/_base_/models"
 CHANNELS = ARCHS["atto"]["channels"]

@@ -5,7 +5,6 @@ from a server that has imported other people's packages (and nothing of ours). `
 everything from nothing.
 """
 
-import importlib.util
 import multiprocessing
 import os
 import runpy
@@ -25,14 +24,6 @@ ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"}
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["torch", "mmengine.runner", "mmdet.apis", "mmseg.apis"])
-
-
-def load_tool(name):
-    """The module tools/NAME.py; the folder as a whole is no package to import."""
-    spec = importlib.util.spec_from_file_location(name, REPO / f"tools/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(cwd, script, *args, timeout=120, **environment):

@@ -7,27 +7,21 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from processes import REPO, load_tool, run
+from processes import REPO, run
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.backbone.checkpoint_keys import convert_keys
+from convnextv2.tools.analysis_tools import benchmark_backbone
 
 CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
 
 
-@pytest.fixture(scope="module")
-def networks():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(REPO / "tools")
-        yield load_tool("benchmark_backbone")
-
-
-def test_the_plain_network_computes_what_ours_does(networks):
+def test_the_plain_network_computes_what_ours_does():
     torch.manual_seed(0)
     ours = ConvNeXtV2("atto", output_norm=False).double().eval()
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    plain = networks.PlainConvNeXtV2("atto").double().eval()
+    plain = benchmark_backbone.PlainConvNeXtV2("atto").double().eval()
     plain.load_state_dict(convert_keys(ours.state_dict(), "convnextv2", "official").tensors)
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
@@ -35,18 +29,18 @@ def test_the_plain_network_computes_what_ours_does(networks):
             torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_contestants_give_the_four_maps(networks):
+def test_contestants_give_the_four_maps():
     images = torch.randn(1, 3, 64, 96)
     shapes = [(1, 40 * 2**i, 16 // 2**i, 24 // 2**i) for i in range(4)]
     for name in ("plain", "this project", "this project, V1 blocks", "transformers"):
-        assert [m.shape for m in networks.BUILDERS[name]("atto")(images)] == shapes, name
+        assert [m.shape for m in benchmark_backbone.BUILDERS[name]("atto")(images)] == shapes, name
 
 
 @pytest.mark.slow
 def test_figures_of_a_small_run(tmp_path):
     size = ["--arch", "atto", "--batch", 2, "--shape", 160, 160, "--repeats", 1]
     args = [*size, "--only", "this", "--json", "figures.json"]
-    status, output = run(tmp_path, "benchmark.py", "backbone", *args)
+    status, output = run(tmp_path, "analysis_tools/benchmark.py", "backbone", *args)
     assert status == 0, output
     (content,) = json.loads((tmp_path / "figures.json").read_text())
     figures = {f["name"]: f for f in content["figures"]}
@@ -61,7 +55,7 @@ def test_figures_of_a_small_run(tmp_path):
 def test_figures_of_a_loader(tmp_path):
     size = ["--generate", 8, "--images", 100, "--workers", 1, "--repeats", 1]
     status, output = run(
-        tmp_path, "benchmark.py", "loader", CUSTOM, *size, "--json", "figures.json"
+        tmp_path, "analysis_tools/benchmark.py", "loader", CUSTOM, *size, "--json", "figures.json"
     )
     assert status == 0, output
     content = json.loads((tmp_path / "figures.json").read_text())
@@ -102,7 +96,7 @@ def test_a_loader_of_arrays_or_shards(tmp_path, suffix):
         options = options[1:]
     size = ["--images", 50, "--workers", 0, "--repeats", 1]
     status, output = run(
-        tmp_path, "benchmark.py", "loader", config, *size, "--cfg-options", *options
+        tmp_path, "analysis_tools/benchmark.py", "loader", config, *size, "--cfg-options", *options
     )
     assert status == 0, output
     assert "1 images are left out" in output
@@ -112,7 +106,7 @@ def test_a_loader_of_arrays_or_shards(tmp_path, suffix):
 
 
 def test_a_loader_without_images_is_told_what_to_do(tmp_path):
-    status, output = run(tmp_path, "benchmark.py", "loader", CUSTOM)
+    status, output = run(tmp_path, "analysis_tools/benchmark.py", "loader", CUSTOM)
     assert status == 1
     assert "data/my_images does not exist" in output
     assert "--generate 400" in output
@@ -122,7 +116,7 @@ def test_a_loader_without_images_is_told_what_to_do(tmp_path):
 def test_figures_of_pretraining(tmp_path):
     size = ["--arch", "atto", "--batch", 4, "--shape", 160, 160, "--repeats", 1]
     args = [*size, "--only", "packed", "--json", "figures.json"]
-    status, output = run(tmp_path, "benchmark.py", "fcmae", *args)
+    status, output = run(tmp_path, "analysis_tools/benchmark.py", "fcmae", *args)
     assert status == 0, output
     assert "packed: predictions differ from dense's by" in output
     (content,) = json.loads((tmp_path / "figures.json").read_text())

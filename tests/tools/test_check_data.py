@@ -101,7 +101,7 @@ def segmentation(data):
 
 
 def check_data(config, cwd):
-    return run(cwd, "check_data.py", config, "--out", "check")
+    return run(cwd, "dataset_converters/check_data.py", config, "--out", "check")
 
 
 def test_detection_from_template_to_weights(detection, data):
@@ -155,7 +155,7 @@ def test_faults_of_a_detection_set_are_named_and_refused(detection, data):
     assert status == 1
     assert "The data cannot be trained on" in output
     assert "a polygon of 3 numbers" in output
-    assert "python tools/check_data.py" in output
+    assert "python tools/dataset_converters/check_data.py" in output
     assert not (data.parent / "work_dirs").exists()
 
 

@@ -5,9 +5,10 @@ import torch
 from processes import run
 from safetensors.torch import load_file
 
-from convnextv2.backbone import ConvNeXtV2, read_checkpoint
+from convnextv2.backbone import ConvNeXtV2
+from convnextv2.engine.weights import read_checkpoint
 
-TOOL = "convert_checkpoint.py"
+TOOL = "model_converters/convert_checkpoint.py"
 ARCH = {"depths": (1, 1, 2, 1), "channels": (8, 16, 32, 64)}
 OTHERS = ["official", "minkowski", "timm", "transformers", "mmpretrain"]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from processes import REPO, config, run, run_shell
 
-from convnextv2.detection.coco_tiles import encode_mask
-from convnextv2.tools.predictor import Predictor
+from convnextv2.detection.coco import encode_mask
+from convnextv2.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

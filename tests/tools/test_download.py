@@ -6,33 +6,26 @@ import zipfile
 
 import pytest
 from file_server import serve
-from processes import REPO, load_tool
 
-
-@pytest.fixture(scope="module")
-def tool():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(REPO / "tools")
-        yield load_tool("download")
-
+from convnextv2 import downloads
 
 CONTENT = bytes(range(256)) * 40
 SHA1 = "sha1:" + hashlib.sha1(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_download_goes_on(tool, tmp_path, ranges):
+def test_a_broken_download_goes_on(tmp_path, ranges):
     with serve({"a.bin": CONTENT}, ranges, cut=1000) as (address, asked):
-        tool.download(f"{address}/a.bin", tmp_path / "new/a.bin", SHA1)
+        downloads.download(f"{address}/a.bin", tmp_path / "new/a.bin", SHA1)
         assert asked == [("/a.bin", 0), ("/a.bin", 1000)]
-        tool.download(f"{address}/a.bin", tmp_path / "new/a.bin", SHA1)
+        downloads.download(f"{address}/a.bin", tmp_path / "new/a.bin", SHA1)
         assert len(asked) == 2  # it was there
     assert (tmp_path / "new/a.bin").read_bytes() == CONTENT
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.bin"]
 
 
-def test_another_run_goes_on_and_a_wrong_file_is_named(tool, tmp_path):
-    download = tool.download
+def test_another_run_goes_on_and_a_wrong_file_is_named(tmp_path):
+    download = downloads.download
     with serve({"a.bin": CONTENT}, cut=1000) as (address, asked):
         with pytest.raises(SystemExit, match="broke off after 1000 bytes"):
             download(f"{address}/a.bin", tmp_path / "a.bin", SHA1, attempts=1)
@@ -51,19 +44,19 @@ def test_another_run_goes_on_and_a_wrong_file_is_named(tool, tmp_path):
             download(f"{address}/none.bin", tmp_path / "d.bin", None)
 
 
-def test_archives_cannot_write_elsewhere(tool, tmp_path):
+def test_archives_cannot_write_elsewhere(tmp_path):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("../../outside.txt", "x")
-    tool.unpack(tmp_path / "bad.zip", tmp_path / "inside/deep")
+    downloads.unpack(tmp_path / "bad.zip", tmp_path / "inside/deep")
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
         archive.add(tmp_path / "bad.zip", "../../outside.txt")
     with tarfile.open(tmp_path / "nested.tar", "w") as archive:
         archive.add(tmp_path / "bad.tar", "../../deep.tar")
-    for unpack, name in ((tool.unpack, "bad.tar"), (tool.unpack_nested, "nested.tar")):
+    for unpack, name in ((downloads.unpack, "bad.tar"), (downloads.unpack_nested, "nested.tar")):
         with pytest.raises(SystemExit, match=f"{name} cannot be unpacked.*outside"):
             unpack(tmp_path / name, tmp_path / "inside/deep")
     written = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("outside.txt")]
     assert written == ["inside/deep/outside.txt"]  # the zip file's
     (tmp_path / "cut.zip").write_bytes((tmp_path / "bad.zip").read_bytes()[:-30])
     with pytest.raises(SystemExit, match=r"cut\.zip cannot be unpacked"):
-        tool.unpack(tmp_path / "cut.zip", tmp_path)
+        downloads.unpack(tmp_path / "cut.zip", tmp_path)

@@ -4,12 +4,13 @@ import json
 
 import pytest
 import torch
-from processes import REPO, config, load_tool, run
+from processes import config, run
 from safetensors import safe_open
 
-from convnextv2.backbone import read_checkpoint
+from convnextv2.engine.weights import read_checkpoint
+from convnextv2.tools.model_converters import export_backbone
 
-TOOL = "export_backbone.py"
+TOOL = "model_converters/export_backbone.py"
 
 
 @pytest.mark.slow
@@ -41,9 +42,8 @@ def test_the_export_holds_the_trained_backbone_and_its_facts(cwd, finished):
     assert f"{len(trained)} of {len(trained)} tensors matched" in output
 
 
-def test_mean_and_std_are_those_that_training_used(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(REPO / "tools")
-    find = load_tool("export_backbone").find_mean_and_std
+def test_mean_and_std_are_those_that_training_used(tmp_path):
+    find = export_backbone.find_mean_and_std
     entry = {"type": "convnextv2.FCMAEDataPreprocessor"}
     assert find(entry) == ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])  # by default
     assert find({**entry, "mean": [7], "std": [0.1]}) == ([7.0], [0.1])

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from mmengine.config import Config
-from processes import REPO, load_tool, run
+from processes import REPO, run
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnextv2.backbone import ARCHS, ConvNeXtV2
+from convnextv2.tools.analysis_tools import get_flops
 
-get_flops = load_tool("get_flops")
 COCO = REPO / "configs/detection/mask-rcnn_convnextv2-base_fpn_8xb4-lsj-3x-fcmae_coco.py"
 ADE = REPO / "configs/segmentation/upernet_convnextv2-base_8xb2-160k-fcmae-ft_ade20k-512x512.py"
 
@@ -77,7 +77,7 @@ def test_upernet_is_that_of_table_7(arch, shape, millions, gmacs):
 
 @pytest.mark.slow
 def test_the_table_is_printed(tmp_path):
-    status, output = run(tmp_path, "get_flops.py", COCO, "--shape", 64, 96)
+    status, output = run(tmp_path, "analysis_tools/get_flops.py", COCO, "--shape", 64, 96)
     assert status == 0, output
     assert "108.1 M" in output
     assert "64 x 96" in output

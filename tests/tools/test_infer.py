@@ -13,8 +13,8 @@ from processes import config, run
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from convnextv2.pretrain import UnreadableImageError
-from convnextv2.tools.predictor import Predictor, complete_palette
+from convnextv2.images import UnreadableImageError
+from convnextv2.predictor import Predictor, complete_palette
 
 SIZES = [(64, 80), (64, 80), (80, 64), (64, 80), (9, 7), (40, 300)]
 

@@ -5,39 +5,34 @@ import io
 import json
 import tarfile
 import zipfile
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from file_server import serve
-from processes import REPO, load_tool, run
+from processes import run
 from pycocotools.coco import COCO
 from scipy import io as scipy_io
 
+from convnextv2.tools.dataset_converters import (
+    data_layouts,
+    prepare_data,
+    prepare_dsb2018,
+    prepare_imagenet,
+)
 
-@pytest.fixture(scope="module")
-def tools():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(REPO / "tools")
-        yield SimpleNamespace(
-            **{
-                name: load_tool(name)
-                for name in ("data_layouts", "prepare_data", "prepare_imagenet")
-            }
-        )
+TOOL = "dataset_converters/prepare_data.py"
 
 
-def test_layouts_are_checked_to_the_file(tools, tmp_path):
-    layouts = tools.data_layouts
+def test_layouts_are_checked_to_the_file(tmp_path):
     parts = [
-        layouts.Part("annotations/a.json"),
-        layouts.Part("train2017", 3, "annotations/a.json"),
-        layouts.Part("val2017", 6, "val_{:03d}"),
+        data_layouts.Part("annotations/a.json"),
+        data_layouts.Part("train2017", 3, "annotations/a.json"),
+        data_layouts.Part("val2017", 6, "val_{:03d}"),
     ]
 
     def missing():
-        return layouts.find_missing_files([layouts.Archive("", None, parts)], tmp_path)
+        return data_layouts.find_missing_files([data_layouts.Archive("", None, parts)], tmp_path)
 
     (tmp_path / "train2017/sub").mkdir(parents=True)
     (tmp_path / "train2017/1.jpg").write_bytes(b"x")
@@ -67,8 +62,7 @@ def test_layouts_are_checked_to_the_file(tools, tmp_path):
     assert missing() == []
 
 
-def test_only_what_is_missing_is_downloaded(tools, tmp_path):
-    layouts = tools.data_layouts
+def test_only_what_is_missing_is_downloaded(tmp_path):
 
     def packed(name):
         content = io.BytesIO()
@@ -78,16 +72,16 @@ def test_only_what_is_missing_is_downloaded(tools, tmp_path):
 
     with serve({"a.zip": packed("a/1.jpg"), "b.zip": packed("b/1.jpg")}) as (address, asked):
         archives = [
-            layouts.Archive(f"{address}/{name}.zip", None, [layouts.Part(name, 1)])
+            data_layouts.Archive(f"{address}/{name}.zip", None, [data_layouts.Part(name, 1)])
             for name in ("a", "b")
         ]
         (tmp_path / "a").mkdir()
         (tmp_path / "a/mine.jpg").write_bytes(b"x")
-        tools.prepare_data.get_archives(archives, tmp_path)
+        prepare_data.get_archives(archives, tmp_path)
         assert asked == [("/b.zip", 0)]
-        assert layouts.find_missing_files(archives, tmp_path) == []
+        assert data_layouts.find_missing_files(archives, tmp_path) == []
         (tmp_path / "b/1.jpg").unlink()
-        tools.prepare_data.get_archives(archives, tmp_path)  # from the archive that is there
+        prepare_data.get_archives(archives, tmp_path)  # from the archive that is there
         assert len(asked) == 1
         assert (tmp_path / "b/1.jpg").is_file()
 
@@ -127,24 +121,25 @@ def write_imagenet(root, classes=(("n02", 2), ("n01", 3)), labels=(2, 1, 2)):
     return md5["train"], md5["val"]
 
 
-def test_imagenet_is_unpacked_sorted_and_counted(tools, tmp_path):
-    layouts, imagenet = tools.data_layouts, tools.prepare_imagenet
+def test_imagenet_is_unpacked_sorted_and_counted(tmp_path):
     train, val = write_imagenet(tmp_path)
 
     def archives(train, val):
         return [
-            layouts.Archive("ILSVRC2012_img_train.tar", train, [layouts.Part("train", 5)]),
-            layouts.Archive("ILSVRC2012_img_val.tar", val, [layouts.Part("val", 3)]),
+            data_layouts.Archive(
+                "ILSVRC2012_img_train.tar", train, [data_layouts.Part("train", 5)]
+            ),
+            data_layouts.Archive("ILSVRC2012_img_val.tar", val, [data_layouts.Part("val", 3)]),
         ]
 
     with pytest.raises(SystemExit, match=r"img_train\.tar has the md5 .*, expected 0"):
-        imagenet.unpack_archives(archives("md5:0", val), tmp_path)
+        prepare_imagenet.unpack_archives(archives("md5:0", val), tmp_path)
     assert (tmp_path / "ILSVRC2012_img_train.tar").is_file()  # the user's own is not removed
 
     # A run that was killed half-way leaves a truncated image.
     (tmp_path / "train/n01").mkdir(parents=True)
     (tmp_path / "train/n01/n01_0.JPEG").write_bytes(b"im")
-    imagenet.unpack_archives(archives(train, val), tmp_path)
+    prepare_imagenet.unpack_archives(archives(train, val), tmp_path)
     images = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.JPEG"))
     assert images == [
         *(f"train/n01/n01_{i}.JPEG" for i in range(3)),
@@ -152,30 +147,30 @@ def test_imagenet_is_unpacked_sorted_and_counted(tools, tmp_path):
         *(f"val/ILSVRC2012_val_{i:08d}.JPEG" for i in (1, 2, 3)),
     ]
     assert (tmp_path / "train/n01/n01_0.JPEG").read_bytes() == b"image"
-    assert imagenet.find_missing_classes(tmp_path) == ["train: 2 of 1000 classes"]
+    assert prepare_imagenet.find_missing_classes(tmp_path) == ["train: 2 of 1000 classes"]
 
     (tmp_path / "kit").rename(tmp_path / "ILSVRC2012_devkit_t12.tar.gz")
-    assert imagenet.find_missing_classes(tmp_path) == []
+    assert prepare_imagenet.find_missing_classes(tmp_path) == []
     (tmp_path / "train/n02/n02_1.JPEG").unlink()
-    assert imagenet.find_missing_classes(tmp_path) == ["train/n02: 1 of 2 images"]
-    imagenet.unpack_archives(archives(train, val), tmp_path)
-    assert imagenet.find_missing_classes(tmp_path) == []
+    assert prepare_imagenet.find_missing_classes(tmp_path) == ["train/n02: 1 of 2 images"]
+    prepare_imagenet.unpack_archives(archives(train, val), tmp_path)
+    assert prepare_imagenet.find_missing_classes(tmp_path) == []
     folders = {p.stem[-1]: p.parent.name for p in (tmp_path / "val").rglob("*.JPEG")}
     assert folders == {"1": "n01", "2": "n02", "3": "n01"}
-    assert layouts.find_missing_files(archives(train, val), tmp_path) == []
+    assert data_layouts.find_missing_files(archives(train, val), tmp_path) == []
 
 
 def test_what_is_missing_is_said(tmp_path):
-    status, output = run(tmp_path, "prepare_data.py", "coco", "--check", "--root", "coco")
+    status, output = run(tmp_path, TOOL, "coco", "--check", "--root", "coco")
     assert status == 1
     assert "train2017: 0 of 118287 images" in output
     assert "annotations/instances_val2017.json: does not exist" in output
-    status, output = run(tmp_path, "prepare_data.py", "ade20k", "--check", "--root", "ade")
+    status, output = run(tmp_path, TOOL, "ade20k", "--check", "--root", "ade")
     assert status == 1
     for kind in ("images", "annotations"):
         assert f"ADEChallengeData2016/{kind}/training: 0 of 20210 images" in output
         assert f"ADEChallengeData2016/{kind}/validation: 0 of 2000 images" in output
-    status, output = run(tmp_path, "prepare_data.py", "imagenet", "--root", "in")
+    status, output = run(tmp_path, TOOL, "imagenet", "--root", "in")
     assert status == 1
     assert "ILSVRC2012_img_train.tar does not exist. Register at https://image-net.org" in output
 
@@ -212,7 +207,7 @@ def write_original(root, rng):
 
 def test_nuclei_become_coco(tmp_path):
     truth = write_original(tmp_path / "dsb/stage1_train", np.random.default_rng(0))
-    status, output = run(tmp_path, "prepare_data.py", "dsb2018", "--root", "dsb")
+    status, output = run(tmp_path, TOOL, "dsb2018", "--root", "dsb")
     assert status == 0, output
     assert "left out: 20 masks that are empty, 1 nuclei too small to be seen" in output
     assert "; the original has 670 together" in output
@@ -238,31 +233,30 @@ def test_nuclei_become_coco(tmp_path):
     assert set(seen) == set(truth)
     assert set(seen.values()) == {"train", "val"}
     # Done is done, and what is lost is named.
-    assert "is complete" in run(tmp_path, "prepare_data.py", "dsb2018", "--root", "dsb")[1]
+    assert "is complete" in run(tmp_path, TOOL, "dsb2018", "--root", "dsb")[1]
     lost = next(name for name, part in seen.items() if part == "val")
     (tmp_path / "dsb/images" / lost).unlink()
-    status, output = run(tmp_path, "prepare_data.py", "dsb2018", "--root", "dsb", "--check")
+    status, output = run(tmp_path, TOOL, "dsb2018", "--root", "dsb", "--check")
     assert status == 1
     assert f"images, such as {lost}" in output
 
 
-def test_the_download_of_nuclei_is_unpacked_to_its_end(tools, tmp_path):
+def test_the_download_of_nuclei_is_unpacked_to_its_end(tmp_path):
     write_original(tmp_path / "source", np.random.default_rng(0))
     files = list((tmp_path / "source").rglob("*.png"))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for path in files:
             archive.write(path, path.relative_to(tmp_path / "source"))
-    nuclei = load_tool("prepare_dsb2018")
     with serve({"stage1_train.zip": content.getvalue()}) as (address, asked):
-        nuclei.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
-        assert nuclei.describe(tmp_path / "dsb").endswith("the original has 670 together")
+        prepare_dsb2018.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
+        assert prepare_dsb2018.describe(tmp_path / "dsb").endswith("the original has 670 together")
         before = [(tmp_path / f"dsb/{part}.json").read_text() for part in ("train", "val")]
         # A run that was killed half-way left one image.
         for path in sorted((tmp_path / "dsb").rglob("*"), reverse=True):
             if path.is_file() and path.suffix != ".zip" and path.parts[-3] != files[0].parts[-3]:
                 path.unlink()
-        nuclei.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
+        prepare_dsb2018.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
         assert len(asked) == 1
     after = [(tmp_path / f"dsb/{part}.json").read_text() for part in ("train", "val")]
     assert after == before
@@ -270,6 +264,6 @@ def test_the_download_of_nuclei_is_unpacked_to_its_end(tools, tmp_path):
 
 def test_an_empty_folder_of_originals_is_named(tmp_path):
     (tmp_path / "dsb/stage1_train").mkdir(parents=True)
-    status, output = run(tmp_path, "prepare_data.py", "dsb2018", "--root", "dsb")
+    status, output = run(tmp_path, TOOL, "dsb2018", "--root", "dsb")
     assert status == 1
     assert "has no ID/images in it" in output

@@ -9,9 +9,8 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from processes import load_tool
 
-prepare_demo = load_tool("prepare_demo")
+from convnextv2.tools.dataset_converters import prepare_demo
 
 
 def make_wheel(path, folder, contents):
@@ -73,7 +72,7 @@ def no_network(command, **_):
 
 
 def run(monkeypatch, out):
-    monkeypatch.setattr(sys, "argv", ["prepare_demo.py", "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["dataset_converters/prepare_demo.py", "--out", str(out)])
     prepare_demo.main()
 
 
@@ -253,4 +252,4 @@ def test_help_has_an_example():
     help_text = subprocess.run(
         [sys.executable, prepare_demo.__file__, "--help"], capture_output=True, text=True
     )
-    assert "python tools/prepare_demo.py --out data/demo" in help_text.stdout
+    assert "python tools/dataset_converters/prepare_demo.py --out data/demo" in help_text.stdout

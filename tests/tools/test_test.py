@@ -13,7 +13,9 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(("name", "checkpoint"), [("mask-rcnn", "epoch_3"), ("upernet", "iter_6")])
 def test_predictions_are_drawn_beside_the_ground_truth(cwd, finished, name, checkpoint):
     args = config(name), finished(name) / f"{checkpoint}.pth", "--out", f"{name}.png"
-    status, output = run(cwd, "visualize_predictions.py", *args, "--max-images", 2, "--scale", 3)
+    status, output = run(
+        cwd, "analysis_tools/visualize_predictions.py", *args, "--max-images", 2, "--scale", 3
+    )
     assert status == 0, output
     picture = cv2.imread(str(cwd / f"{name}.png"))
     height, width = 3 * 80, 3 * 64
@@ -51,7 +53,7 @@ def test_pretraining_has_a_loss_on_held_out_images(cwd, finished):
     assert metrics_of(cwd / "work_dirs/loss-1") == metrics_of(cwd / "work_dirs/loss-2")
     status, output = run(cwd, "test.py", *args, "--show-dir", "pictures-fcmae")
     assert status == 2
-    assert "visualize_reconstruction.py" in output
+    assert "analysis_tools/visualize_reconstruction.py" in output
 
 
 def test_detector_metrics_results_and_pictures(cwd, detector):

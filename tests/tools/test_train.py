@@ -20,8 +20,8 @@ from processes import (
     train_in_two_processes,
 )
 
-from convnextv2.backbone import AtomicCheckpointHook
-from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+from convnextv2.engine.checkpoints import AtomicCheckpointHook
+from convnextv2.files import AtomicLocalBackend
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import benchmark_loader
+from convnextv2.tools.analysis_tools import benchmark_loader
 
 # Name of the command and of benchmark_NAME.py: what it compares, batch, image height and width.
 COMMANDS = {
@@ -43,7 +43,8 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/benchmark.py backbone --arch tiny --json backbone.json",
+        epilog="example:\n  python tools/analysis_tools/benchmark.py backbone --arch tiny "
+        "--json backbone.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -68,7 +69,7 @@ def compare_networks(args: argparse.Namespace) -> None:
     """Measure the contestants of `backbone` or `fcmae` for each arch, and show a table of each."""
     from rich.console import Console
 
-    contest = importlib.import_module(f"benchmark_{args.command}")
+    contest = importlib.import_module(f"convnextv2.tools.analysis_tools.benchmark_{args.command}")
     console = Console()
     tables = []
     for arch in args.arch:

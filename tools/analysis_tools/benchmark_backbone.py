@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from benchmark import Contestant
 from torch import Tensor, nn
 
 from convnextv2.backbone import ARCHS, ConvNeXtV2
 from convnextv2.backbone.layers import Block
+from convnextv2.tools.analysis_tools.benchmark import Contestant
 
 REFERENCE = "plain"
 

@@ -3,9 +3,9 @@
 from importlib.util import find_spec
 
 import torch
-from benchmark import Contestant
 
 from convnextv2.pretrain import ENCODERS, FCMAE
+from convnextv2.tools.analysis_tools.benchmark import Contestant
 
 REFERENCE = "dense"
 

@@ -34,10 +34,11 @@ def run(args, machine: str) -> None:
     """Measure and show."""
     import cv2
     import torch
-    from launch import read_config
     from mmengine.registry import DATASETS, init_default_scope
     from rich.console import Console
     from rich.table import Table
+
+    from convnextv2.engine.config import read_config
 
     # One core for each process, as DataLoader's workers have it.
     torch.set_num_threads(1)
@@ -78,7 +79,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     """
     from torch.utils.data import DataLoader, default_collate
 
-    from convnextv2.backbone.resume import SeededIndex
+    from convnextv2.engine.seeding import SeededIndex
 
     transforms = {type(t).__name__: t for t in dataset.pipeline.transforms}
     if not {"LoadImage", "RandomResizedCrop"} <= transforms.keys():

@@ -15,7 +15,7 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/get_flops.py CONFIG --shape 800 1280",
+        epilog="example:\n  python tools/analysis_tools/get_flops.py CONFIG --shape 800 1280",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="path of the config")
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in train.py")
     args = parser.parse_args()
 
-    from launch import read_config
+    from convnextv2.engine.config import read_config
 
     cfg = read_config(args.config, args.cfg_options)
     shape = tuple(args.shape or SHAPES[cfg.default_scope])

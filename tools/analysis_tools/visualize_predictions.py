@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from launch import check_files, load_config, make_parser, use_cpu_where_no_gpu
-from pictures import outline, paint, write_grid
-from predictor import Predictor
+from convnextv2.engine.cli import make_parser
+from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.pictures import outline, paint, write_grid
+from convnextv2.predictor import Predictor
 
 COLUMNS = ("photograph", "ground truth", "prediction")
 
@@ -13,7 +15,8 @@ def main() -> None:
     """Command line entry."""
     parser = make_parser(
         __doc__,
-        "python tools/visualize_predictions.py CONFIG work_dirs/NAME/iter_300.pth --out trees.png",
+        "python tools/analysis_tools/visualize_predictions.py CONFIG work_dirs/NAME/iter_300.pth "
+        "--out trees.png",
     )
     parser.add_argument("checkpoint", help="path or address of the checkpoint")
     parser.add_argument("--out", default="predictions.png", help="picture to write")
@@ -23,7 +26,10 @@ def main() -> None:
     args = parser.parse_args()
     cfg = load_config(args)
     if "visualizer" not in cfg or "test_dataloader" not in cfg:
-        parser.error(f"{args.config} has no test images; see tools/visualize_reconstruction.py")
+        parser.error(
+            f"{args.config} has no test images; see "
+            "tools/analysis_tools/visualize_reconstruction.py"
+        )
     cfg.load_from = args.checkpoint
     check_files(cfg, ("test_dataloader",))
     use_cpu_where_no_gpu(cfg)

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from launch import load_config, make_parser
-from pictures import expand_images, write_grid
+from convnextv2.engine.cli import make_parser
+from convnextv2.engine.config import load_config
+from convnextv2.pictures import expand_images, write_grid
 
 
 def main() -> None:
     """Command line entry."""
     parser = make_parser(
         __doc__,
-        "python tools/visualize_reconstruction.py CONFIG work_dirs/NAME/iter_500.pth photos/ "
-        "--out reconstruction.png",
+        "python tools/analysis_tools/visualize_reconstruction.py CONFIG "
+        "work_dirs/NAME/iter_500.pth photos/ --out reconstruction.png",
     )
     parser.add_argument("checkpoint", help="path or address of the pre-training checkpoint")
     parser.add_argument("images", nargs="+", help="images, or folders of images")
@@ -41,9 +42,9 @@ def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list
     from mmengine.device import get_device
     from mmengine.registry import MODELS, TRANSFORMS
 
-    from convnextv2.backbone import read_checkpoint
-    from convnextv2.backbone.resume import SeededIndex
-    from convnextv2.pretrain import UnreadableImageError
+    from convnextv2.engine.seeding import SeededIndex
+    from convnextv2.engine.weights import read_checkpoint
+    from convnextv2.images import UnreadableImageError
     from convnextv2.pretrain.reconstruction import reconstruct
 
     model = MODELS.build(cfg.model).to(get_device()).eval()

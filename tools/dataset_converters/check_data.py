@@ -7,14 +7,14 @@ pipeline makes them. Exit status 1 if something is fatal; training refuses such 
 import argparse
 from pathlib import Path
 
-from launch import read_config
+from convnextv2.engine.config import read_config
 
 
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/check_data.py "
+        epilog="example:\n  python tools/dataset_converters/check_data.py "
         "configs/detection/mask-rcnn_convnextv2-tiny_fpn_custom.py --out check",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -27,8 +27,9 @@ def main() -> None:
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
-    from data_checks import check_content, check_heads, check_overlap, find_parts
     from rich.progress import track
+
+    from convnextv2.data_checks import check_content, check_heads, check_overlap, find_parts
 
     parts = find_parts(cfg)
     findings = check_heads(cfg, parts)
@@ -112,8 +113,9 @@ def draw_samples(cfg, out: Path, columns: int = 4, rows: int = 3) -> None:
     import cv2
     import numpy as np
     from mmengine.registry import DATASETS
-    from pictures import outline, paint, write_grid
-    from predictor import complete_palette
+
+    from convnextv2.pictures import outline, paint, write_grid
+    from convnextv2.predictor import complete_palette
 
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     palette = complete_palette(dataset.metainfo.get("palette"), len(dataset.metainfo["classes"]))

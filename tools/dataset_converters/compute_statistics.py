@@ -7,14 +7,14 @@ Let the model use the file: --cfg-options model.data_preprocessor.statistics=FIL
 import argparse
 from pathlib import Path
 
-from launch import read_config
+from convnextv2.engine.config import read_config
 
 
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/compute_statistics.py "
+        epilog="example:\n  python tools/dataset_converters/compute_statistics.py "
         "configs/pretrain/fcmae_convnextv2-tiny_custom.py --workers 8 --cfg-options "
         "train_dataloader.dataset.data_root=photos",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -33,7 +33,7 @@ def main() -> None:
     if not out:
         parser.error("the data set has no data_root to store the file in; give --out")
 
-    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+    from convnextv2.files import AtomicLocalBackend
 
     try:
         statistics, unreadable = compute(entry, args.workers, args.max_images)
@@ -57,7 +57,7 @@ def compute(entry: dict, workers: int, max_images: int | None):
     from rich.progress import track
     from torch.utils.data import DataLoader
 
-    from convnextv2.pretrain.statistics import ImageStatistics, PixelStatistics
+    from convnextv2.pretrain.data.statistics import ImageStatistics, PixelStatistics
 
     init_default_scope("mmengine")
     images = ImageStatistics(DATASETS.build(entry), max_images)

@@ -7,7 +7,7 @@ on, and what is complete is not touched. ImageNet must be fetched by hand, after
 import argparse
 from pathlib import Path
 
-from data_layouts import Archive, Part, find_missing_files
+from convnextv2.tools.dataset_converters.data_layouts import Archive, Part, find_missing_files
 
 COCO = "http://images.cocodataset.org"
 ADE20K = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
@@ -79,8 +79,9 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/prepare_data.py coco --root /disk/coco\n"
-        "  python tools/prepare_data.py dsb2018",
+        epilog="example:\n  python tools/dataset_converters/prepare_data.py coco "
+        "--root /disk/coco\n"
+        "  python tools/dataset_converters/prepare_data.py dsb2018",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=SOURCES, help="the data set")
@@ -91,7 +92,7 @@ def main() -> None:
     root = Path(args.root or default)
 
     if args.name == "dsb2018":
-        import prepare_dsb2018
+        from convnextv2.tools.dataset_converters import prepare_dsb2018
 
         if not args.check and prepare_dsb2018.find_missing(root):
             prepare_dsb2018.prepare(root, archives[0].source)
@@ -99,7 +100,7 @@ def main() -> None:
         if not missing:
             print(prepare_dsb2018.describe(root))
     elif args.name == "imagenet":
-        import prepare_imagenet
+        from convnextv2.tools.dataset_converters import prepare_imagenet
 
         if not args.check:
             prepare_imagenet.unpack_archives(archives, root)
@@ -117,7 +118,7 @@ def main() -> None:
 
 def get_archives(archives: list[Archive], root: Path) -> None:
     """Download and unpack what something is missing of; archives are kept in ``downloads``."""
-    from download import download, unpack
+    from convnextv2.downloads import download, unpack
 
     for archive in archives:
         if find_missing_files([archive], root):

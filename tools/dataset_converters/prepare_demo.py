@@ -75,7 +75,7 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/prepare_demo.py --out data/demo",
+        epilog="example:\n  python tools/dataset_converters/prepare_demo.py --out data/demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("data/demo"), help="folder to write")
@@ -165,7 +165,7 @@ def write_trees(source: Path, out: Path) -> dict[str, tuple[int, int]]:
     Returns:
         Part of the data -> numbers of images and of annotations.
     """
-    from convnextv2.detection.coco_tiles import CocoWriter, crop_annotations
+    from convnextv2.detection.coco import CocoWriter, crop_annotations
 
     print("cutting aerial photographs", flush=True)
     for file, stem in UNLABELLED.items():
@@ -187,7 +187,7 @@ def write_trees(source: Path, out: Path) -> dict[str, tuple[int, int]]:
 
 def write_nuclei(source: Path, out: Path) -> dict[str, tuple[int, int]]:
     """Fluorescence images in tiles with instance masks and label maps; see `write_trees`."""
-    from convnextv2.detection.coco_tiles import CocoWriter, crop_annotations
+    from convnextv2.detection.coco import CocoWriter, crop_annotations
 
     print("cutting nuclei", flush=True)
     image, instances = read(source / "img2d.tif"), read(source / "mask2d.tif")
@@ -248,7 +248,7 @@ def cut(
     image: np.ndarray, tile_size: int, overlap: int, stem: str
 ) -> Iterator[tuple[str, tuple[int, int, int, int], np.ndarray]]:
     """File name, place (see `tile_boxes`) and pixels of each tile of an image."""
-    from convnextv2.detection.coco_tiles import tile_boxes
+    from convnextv2.detection.coco import tile_boxes
 
     for x0, y0, x1, y1 in tile_boxes(image.shape, tile_size, overlap):
         yield f"{stem}_x{x0:04d}_y{y0:04d}.png", (x0, y0, x1, y1), image[y0:y1, x0:x1]
@@ -278,7 +278,7 @@ def table(counts: dict[str, tuple[int, int]]) -> str:
 def readme(counts: dict[str, tuple[int, int]]) -> str:
     """What the data is, where it is from, and under which licence."""
     sources = "".join(f"  {name:<20}{licence}\n" for name, licence, *_ in SOURCES)
-    return f"""Written by tools/prepare_demo.py from data files of these packages:
+    return f"""Written by tools/dataset_converters/prepare_demo.py from files of these packages:
 {sources}
 trees/   RGB aerial photographs. unlabelled/: tiles for pre-training, nothing of the validation
          places. train, val: tiles of at most 400 x 400, boxes of tree crowns (COCO json).

@@ -19,7 +19,7 @@ def prepare(root: Path, address: str) -> None:
     Raises:
         SystemExit: As of `convert`, or the download fails.
     """
-    from download import download, unpack
+    from convnextv2.downloads import download, unpack
 
     original = root / "stage1_train"
     archive = root / "downloads" / address.rsplit("/", 1)[1]
@@ -70,7 +70,7 @@ def convert(original: Path, root: Path) -> None:
     import cv2
     from rich.progress import track
 
-    from convnextv2.backbone.checkpoint_hook import AtomicLocalBackend
+    from convnextv2.files import AtomicLocalBackend
 
     folders = sorted(path.parent for path in original.glob("*/images"))
     if not folders:  # an archive may hold a folder of its own name
@@ -143,7 +143,7 @@ def annotate(mask) -> dict | None:
     """COCO's annotation of a mask (H, W), or None if it is empty."""
     import numpy as np
 
-    from convnextv2.detection.coco_tiles import encode_mask
+    from convnextv2.detection.coco import encode_mask
 
     if not mask.any():
         return None

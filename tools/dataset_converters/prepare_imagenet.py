@@ -9,7 +9,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from data_layouts import Archive, find_missing_files
+from convnextv2.tools.dataset_converters.data_layouts import Archive, find_missing_files
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 CLASSES = 1000
@@ -21,7 +21,7 @@ def unpack_archives(archives: list[Archive], root: Path) -> None:
     Raises:
         SystemExit: One is not there, or not the right one.
     """
-    from download import check, unpack, unpack_nested
+    from convnextv2.downloads import check, unpack, unpack_nested
 
     for archive in archives:
         if not find_missing_files([archive], root):

@@ -17,8 +17,8 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/convert_checkpoint.py work_dirs/NAME/epoch_800.pth "
-        "tiny.safetensors --to timm",
+        epilog="example:\n  python tools/model_converters/convert_checkpoint.py "
+        "work_dirs/NAME/epoch_800.pth tiny.safetensors --to timm",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SRC", help="path or address of a weight file")
@@ -48,9 +48,9 @@ def convert(source: str, target: Path, layout: str) -> str:
         FileNotFoundError: No such file.
         ValueError: It is not a ConvNeXt V2 weight file, or not a complete one.
     """
-    from convnextv2.backbone import read_checkpoint
     from convnextv2.backbone.checkpoint_keys import convert_keys, detect_layout
     from convnextv2.backbone.pretrained import backbone_keys
+    from convnextv2.engine.weights import read_checkpoint
 
     state_dict = read_checkpoint(source)
     own = backbone_keys(state_dict)

@@ -9,15 +9,15 @@ import argparse
 import json
 from pathlib import Path
 
-from launch import read_config
+from convnextv2.engine.config import read_config
 
 
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example:\n  python tools/export_backbone.py CONFIG work_dirs/NAME/epoch_800.pth "
-        "backbone.safetensors",
+        epilog="example:\n  python tools/model_converters/export_backbone.py CONFIG "
+        "work_dirs/NAME/epoch_800.pth backbone.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="the config that was trained")
@@ -44,11 +44,10 @@ def export(cfg, checkpoint: str, target: Path) -> str:
         FileNotFoundError: No such checkpoint, or file of statistics.
         ValueError: The checkpoint is not one of this config's backbone.
     """
-    from convert_checkpoint import write
-
     from convnextv2.backbone import ConvNeXtV2
     from convnextv2.backbone.pretrained import load_pretrained
-    from convnextv2.backbone.read_checkpoint import read_training_facts
+    from convnextv2.engine.weights import read_training_facts
+    from convnextv2.tools.model_converters.convert_checkpoint import write
 
     backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
     network = ConvNeXtV2(**{**backbone, "output_norm": False})

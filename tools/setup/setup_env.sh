@@ -3,12 +3,12 @@
 # is still to be done, so that an interrupted setup goes on where it was, and a finished one costs
 # a second. `make demo` and `make test` call it.
 #
-# Usage: tools/setup_env.sh [PYTHON] [TORCH]
+# Usage: tools/setup/setup_env.sh [PYTHON] [TORCH]
 #   PYTHON  .venv/bin/python (default): created here. Any other: used as it is; nothing in it is
 #           replaced, only this package (editable) and pure-Python requirements are added.
 #   TORCH   the requirement installed where there is no torch yet.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 python=${1:-.venv/bin/python}
 torch=${2:-torch==2.13.0}
@@ -34,7 +34,7 @@ fi
 
 # Nothing to do if the last complete setup was of this very definition.
 stamp=$("$python" -c 'import sys; print(sys.prefix)')/.convnextv2-dense-setup
-wanted=$(cat pyproject.toml tools/setup_env.sh | cksum; pwd)
+wanted=$(cat pyproject.toml tools/setup/setup_env.sh | cksum; pwd)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
 
 if ! has torch; then
@@ -45,7 +45,7 @@ fi
 # Whatever is installed later must leave this torch in place.
 constraint=$(mktemp)
 trap 'rm -f "$constraint"' EXIT
-"$python" -c 'import torch; print("torch==" + torch.__version__)' >"$constraint"
+"$python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])' >"$constraint"
 
 if ! has mmcv.ops; then
     say "building $mmcv from source (5 to 12 minutes on two cores; seconds where a wheel is at hand)"

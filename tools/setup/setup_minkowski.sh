@@ -3,9 +3,9 @@
 # torch. `make minkowski` calls it. Needs a C++ compiler and OpenBLAS with its headers (Debian:
 # libopenblas-dev; only libopenblas0 where a wheel is at hand).
 #
-# Usage: tools/setup_minkowski.sh [PYTHON]
+# Usage: tools/setup/setup_minkowski.sh [PYTHON]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 python=${1:-.venv/bin/python}
 minkowski=minkowskiengine==0.5.4

@@ -1,4 +1,4 @@
-# Nuclei of the Data Science Bowl 2018 (BBBC038), from `tools/prepare_data.py dsb2018`: read as the
+# Nuclei of the Data Science Bowl 2018 (BBBC038), from `tools/dataset_converters/prepare_data.py dsb2018`: read as the
 # demo's nuclei are, from crops of 256 x 256.
 _base_ = './demo_nuclei_instance.py'
 

@@ -1,0 +1,1 @@
+"""How the commands run: command line, config, runner, checkpoints, processes."""

@@ -1,0 +1,1 @@
+"""Commands that get, convert and check data."""
