@@ -49,13 +49,9 @@ def main() -> None:
         refuse_fatal(cfg)
     use_cpu_where_no_gpu(cfg)
 
-    from mmengine.runner import FlexibleRunner
+    from convnextv2.engine.runner import build_runner
 
-    from convnextv2.engine.runner import StrictRunner
-
-    # Only mmengine's flexible runner knows strategies, such as convnextv2.ShardedStrategy.
-    runner = FlexibleRunner if "strategy" in cfg else StrictRunner
-    runner.from_cfg(cfg).train()
+    build_runner(cfg).train()
 
 
 def first_process() -> bool:

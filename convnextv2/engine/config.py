@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 def load_config(args: argparse.Namespace) -> "Config":
     """Read the config and apply the arguments that all commands have."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    # mmengine reads a checkpoint again without protection when the protected way fails. This
-    # makes torch refuse.
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-
     from mmengine.config import Config
 
     cfg = read_config(args.config, args.cfg_options)

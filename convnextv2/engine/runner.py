@@ -1,18 +1,63 @@
-"""The runner of every task."""
+"""The runners of every task: with a strategy and without, they promise the same.
 
-import pickle
+- No code from a checkpoint is run.
+- A checkpoint to resume from or to test fills the whole model. One to start a training from
+  (``load_from``) may fill a part, as everywhere in MM; the log names the rest.
+- Where the learning rate follows the batch (``auto_scale_lr``), the log says from what to what.
+"""
 
+from mmengine._strategy import SingleDeviceStrategy
+from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, FlexibleRunner, Runner
+from torch import Tensor
+
+from .weights import read_for_mmengine
 
 
-class StrictRunner(Runner):
-    """mmengine's `Runner` that runs no code from a checkpoint and leaves no weight unfilled.
+def build_runner(cfg: Config) -> Runner | FlexibleRunner:
+    """The runner of a config: only mmengine's flexible one knows ``strategy``."""
+    return (StrictFlexibleRunner if "strategy" in cfg else StrictRunner).from_cfg(cfg)
 
-    A checkpoint to resume from or to test must fit the whole model. One to start a training from
-    (``load_from``) may fill a part, as everywhere in MM; the log names the rest. Where the
-    learning rate follows the batch (``auto_scale_lr``), the log says from what to what.
-    """
+
+class _Promises:
+    """What both runners share; comes before mmengine's class."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        read_for_mmengine()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def starts_training(self) -> bool:
+        """Whether weights that are loaded now are where a training starts."""
+        return isinstance(self._train_loop, BaseLoop) and not self._resume
+
+    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+        """Resume, and warn if the checkpoint's learning rate is that of another batch."""
+        expected = self._initial_rates()
+        super().resume(filename, *args, **kwargs)
+        if (resumed := self._initial_rates()) != expected:
+            self.logger.warning(
+                f"{filename} was trained with the learning rate {resumed[-1]}, which it keeps; the "
+                f"config and this number of processes and images would give {expected[-1]}"
+            )
+
+    def _initial_rates(self) -> list[float | None]:
+        groups = self.optim_wrapper.param_groups
+        return [group.get("initial_lr") for group in groups if group["params"]]
+
+    def _scale_base_lr(self, ratio: float) -> None:
+        """Let `base_lr` of the log follow the batch too, and say so."""
+        groups = self.optim_wrapper.optimizer.param_groups
+        highest = max(group["lr"] for group in groups) / ratio
+        settings = self.optim_wrapper.base_param_settings or {"lr": highest}
+        rate, settings["lr"] = settings["lr"], settings["lr"] * ratio
+        self.logger.info(f"learning rate {rate:g} -> {settings['lr']:g} for this batch")
+
+
+class StrictRunner(_Promises, Runner):
+    """mmengine's `Runner` with the promises above."""
 
     def load_checkpoint(
         self, filename: str, map_location: object = "cpu", strict: bool = False, **kwargs: object
@@ -20,40 +65,78 @@ class StrictRunner(Runner):
         """Load the model's weights and return the whole checkpoint.
 
         Raises:
-            ValueError: The file holds objects other than tensors and plain data.
+            ValueError: The file is damaged, or holds anything but tensors and plain data.
             RuntimeError: It does not fit the model, and is to be resumed or tested.
         """
-        starts_training = isinstance(self._train_loop, BaseLoop) and not self._resume
-        try:
-            checkpoint = super().load_checkpoint(
-                filename, map_location, strict or not starts_training, **kwargs
-            )
-        except pickle.UnpicklingError as error:
-            raise ValueError(
-                f"{filename} was refused: it is no weight file, or holds objects that would run "
-                f"code when loaded. {error}"
-            ) from error
-        # mmengine would execute this entry, which only its oldest releases wrote.
-        checkpoint.get("meta", {}).pop("config", None)
-        return checkpoint
+        strict = strict or not self.starts_training
+        return super().load_checkpoint(filename, map_location, strict, **kwargs)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rates by batch / base batch, `base_lr` of the log included."""
-        rates = [group["lr"] for group in optim_wrapper.optimizer.param_groups]
+        before = optim_wrapper.optimizer.param_groups[0]["lr"]
         super().scale_lr(optim_wrapper, auto_scale_lr)
-        ratio = optim_wrapper.optimizer.param_groups[0]["lr"] / rates[0]
-        settings = optim_wrapper.base_param_settings or {"lr": max(rates)}
-        rate, settings["lr"] = settings["lr"], settings["lr"] * ratio
         if auto_scale_lr and auto_scale_lr.get("enable"):
-            self.logger.info(f"learning rate {rate:g} -> {settings['lr']:g} for this batch")
+            self._scale_base_lr(optim_wrapper.optimizer.param_groups[0]["lr"] / before)
 
-    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
-        """Resume, and warn if the checkpoint's learning rate is that of another batch."""
-        expected = [group.get("initial_lr") for group in self.optim_wrapper.param_groups]
-        super().resume(filename, *args, **kwargs)
-        resumed = [group.get("initial_lr") for group in self.optim_wrapper.param_groups]
-        if resumed != expected:
-            self.logger.warning(
-                f"{filename} was trained with the learning rate {resumed[-1]}, which it keeps; the "
-                f"config and this number of processes and images would give {expected[-1]}"
+
+class StrictFlexibleRunner(_Promises, FlexibleRunner):
+    """mmengine's `FlexibleRunner`, which knows strategies, with the promises above."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.register_hook(WholeModelHook())
+
+    def load_or_resume(self) -> None:
+        """Load or resume, after the strategy has built model and optimizer.
+
+        Raises:
+            ValueError: The strategy reads checkpoints by itself, code in them included.
+        """
+        own = isinstance(self.strategy, SingleDeviceStrategy)  # of which DDP and FSDP are kinds
+        if not own and (self._resume or self._load_from):
+            raise ValueError(
+                f"{type(self.strategy).__name__} would run code that a checkpoint holds, so "
+                "nothing is loaded with it; convnextv2.ShardedStrategy shards without that"
             )
+        scale = self._auto_scale_lr or {}
+        if scale.get("enable") and isinstance(self._train_loop, BaseLoop):
+            images = self.strategy.dispatch_kwargs["train_micro_batch_size_per_gpu"]
+            self._scale_base_lr(images * self.world_size / scale["base_batch_size"])
+        super().load_or_resume()
+
+
+class WholeModelHook(Hook):
+    """Compare a checkpoint's tensors with a strategy's model, before they are loaded.
+
+    Raises:
+        RuntimeError: They do not fit the model, and are to be resumed or tested.
+    """
+
+    priority = "LOWEST"  # after hooks that exchange weights, such as EMAHook
+
+    def after_load_checkpoint(self, runner: StrictFlexibleRunner, checkpoint: dict) -> None:
+        """Refuse, or, where a training starts from them, say what was left out."""
+        expected = runner.strategy.model_state_dict()
+        faults = find_differences(checkpoint["state_dict"], expected) if expected else []
+        if faults and not runner.starts_training:
+            raise RuntimeError("\n".join([NO_FIT, *faults]))
+        if faults:
+            runner.logger.warning("\n".join([NO_FIT, *faults]))
+
+
+NO_FIT = "The model and loaded state dict do not match exactly"  # in mmengine's words
+
+
+def find_differences(given: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    """A line for each kind of difference between two state dicts, with the names."""
+    shapes = [
+        f"{name} {tuple(given[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in sorted(given.keys() & expected.keys())
+        if given[name].shape != expected[name].shape
+    ]
+    kinds = {
+        "unexpected": sorted(given.keys() - expected.keys()),
+        "missing": sorted(expected.keys() - given.keys()),
+        "of another shape": shapes,
+    }
+    return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]

@@ -1,19 +1,22 @@
 """Reading weight files without running code from them.
 
 Taken as they are: the authors' files (fine-tuned or FCMAE only), timm, transformers, mmpretrain,
-and our own: pre-training, detection and segmentation checkpoints and exports; ``.pth``, ``.pt``,
-``.bin`` and ``.safetensors``; a path or an http(s) address.
+and our own: pre-training, detection and segmentation checkpoints and exports; torch's format and
+safetensors; a path or an http(s) address.
 """
 
-import argparse
-import pickle
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from mmengine.dist import barrier, get_local_rank, is_distributed
 from mmengine.logging import print_log
-from mmengine.runner.checkpoint import get_torch_safe_globals
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor
+
+from .plain_pickles import load_plain
 
 
 def read_checkpoint(checkpoint: str) -> dict[str, Tensor]:
@@ -24,9 +27,9 @@ def read_checkpoint(checkpoint: str) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: The file holds objects other than tensors and plain data.
+        ValueError: The file is damaged, or holds anything but tensors and plain data.
     """
-    return _tensors(_read(checkpoint), checkpoint)
+    return _tensors(read_content(checkpoint), checkpoint)
 
 
 def read_trained_model(checkpoint: str) -> tuple[dict[str, Tensor], dict]:
@@ -36,9 +39,9 @@ def read_trained_model(checkpoint: str) -> tuple[dict[str, Tensor], dict]:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: The file holds objects other than tensors and plain data.
+        ValueError: The file is damaged, or holds anything but tensors and plain data.
     """
-    content = _read(checkpoint)
+    content = read_content(checkpoint)
     meta = content.get("meta") if isinstance(content, dict) else None
     return _tensors(content, checkpoint), dict((meta or {}).get("dataset_meta") or {})
 
@@ -50,9 +53,9 @@ def read_training_facts(checkpoint: str) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: The file holds objects other than tensors and plain data.
+        ValueError: The file is damaged, or holds anything but tensors and plain data.
     """
-    content = _read(checkpoint)
+    content = read_content(checkpoint)
     meta = content.get("meta") if isinstance(content, dict) else None
     known = ("experiment_name", "epoch", "iter", "seed", "time", "mmengine_version")
     return {key: str(meta[key]) for key in known if key in (meta or {})}
@@ -70,24 +73,101 @@ def _tensors(content: object, checkpoint: str) -> dict[str, Tensor]:
     return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
 
 
-def _read(checkpoint: str) -> object:
-    """A weight file's content: tensors and plain data only."""
-    path = _local_file(checkpoint)
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def read_content(checkpoint: str, map_location: object = "cpu") -> object:
+    """Read all of a weight file: tensors and plain data.
 
-        return load_file(path)
-    # The authors' files keep their command line, an argparse.Namespace; training checkpoints
-    # keep mmengine's log buffers. Nothing else is let through.
-    allowed = [*get_torch_safe_globals(), argparse.Namespace]
+    Args:
+        checkpoint: Path or http(s) address.
+        map_location: As of `torch.load`.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It was refused; the message names the file and the reason.
+    """
+    path = _local_file(checkpoint)
     try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{checkpoint} was refused: it is no weight file, or holds objects that would run "
-            f"code when loaded. {error}"
-        ) from error
+        if _is_safetensors(path):
+            return _load_safetensors(path, map_location)
+        return load_plain(path, map_location)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} was refused: {error}") from error
+
+
+def read_for_mmengine() -> None:
+    """Let mmengine's runners and ``init_cfg`` read every checkpoint by `read_content`.
+
+    mmengine's own way allows `getattr`, and reads again without protection where that fails. The
+    registry of its loaders is public; what it knows by name only is looked up there first.
+    """
+    # torch refuses, should a loader that is not known here read a file by itself.
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    CheckpointLoader.register_scheme(("", "http://", "https://"), _load_from_content, force=True)
+    for scheme, find_addresses in _ADDRESS_TABLES.items():
+        loader = _load_by_name(scheme, find_addresses)
+        CheckpointLoader.register_scheme(scheme, loader, force=True)
+    unprotected = ("pavi://", r"(\S+\:)?s3://", r"(\S+\:)?petrel://")
+    CheckpointLoader.register_scheme(unprotected, _load_from_nowhere, force=True)
+
+
+def _load_from_content(filename: str, map_location: object = None) -> object:
+    content = read_content(filename, "cpu" if map_location is None else map_location)
+    if isinstance(content, dict) and isinstance(content.get("meta"), dict):
+        # mmengine would execute this entry, which only its oldest releases wrote.
+        content["meta"].pop("config", None)
+    return content
+
+
+def _load_from_nowhere(filename: str, map_location: object = None) -> object:
+    scheme = filename.split("://")[0]
+    raise ValueError(f"{filename}: files of {scheme}:// are not read; copy it, and give the path")
+
+
+def _load_by_name(scheme: str, find_addresses: Callable[[], dict[str, str]]) -> Callable:
+    def _load_from_zoo(filename: str, map_location: object = None) -> object:
+        name, addresses = filename.removeprefix(scheme), find_addresses()
+        if name not in addresses:
+            raise ValueError(f"{filename}: {scheme} has no weights of that name")
+        content = _load_from_content(addresses[name], map_location)
+        return content if scheme != "mmcls://" else _backbone_of(content)
+
+    return _load_from_zoo
+
+
+def _backbone_of(content: dict) -> dict:
+    """mmcls' classifiers as detectors take them: their backbone, without its prefix."""
+    tensors = content.get("state_dict", content)
+    prefix = "backbone."
+    below = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return {"state_dict": below}
+
+
+_ADDRESS_TABLES = {
+    "torchvision://": mmengine_checkpoint.get_torchvision_models,
+    "modelzoo://": mmengine_checkpoint.get_torchvision_models,
+    "open-mmlab://": mmengine_checkpoint.get_external_models,
+    "openmmlab://": mmengine_checkpoint.get_external_models,
+    "mmcls://": mmengine_checkpoint.get_mmcls_models,
+}
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By the content, since an address may have any name: the length of a json, and its begin."""
+    with open(path, "rb") as file:
+        head = file.read(9)
+    length, size = int.from_bytes(head[:8], "little"), path.stat().st_size
+    if head[8:] == b"{" and length <= size - 8:
+        return True
+    return path.suffix == ".safetensors" and size > 0 and not head.startswith((b"PK\3\4", b"\x80"))
+
+
+def _load_safetensors(path: Path, map_location: object) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device=str(torch.device(map_location)))
+    except SafetensorError as error:
+        raise ValueError(f"damaged, or not of safetensors' format: {error}") from error
 
 
 def _local_file(checkpoint: str) -> Path:
