@@ -1,8 +1,6 @@
 """Train any config of this project: pre-training, detection or segmentation."""
 
 import os
-import re
-from pathlib import Path
 
 from convnextv2.engine.cli import make_parser
 from convnextv2.engine.config import check_files, load_config
@@ -38,7 +36,11 @@ def main() -> None:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             parser.error("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
-    checkpoint = newest_checkpoint(cfg.work_dir) if args.resume == "auto" else args.resume
+    checkpoint = args.resume
+    if checkpoint == "auto":
+        from convnextv2.engine.checkpoints import newest_checkpoint
+
+        checkpoint = newest_checkpoint(cfg.work_dir)
     if checkpoint:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
@@ -75,19 +77,6 @@ def count_accumulation(cfg) -> None:
             logger="current",
         )
         scale.base_batch_size /= counts
-
-
-def newest_checkpoint(work_dir: str) -> str | None:
-    """The newest of the checkpoints that training writes at its intervals, if there is one.
-
-    They are renamed into place when complete, so that what is there can be trusted more than the
-    note `last_checkpoint`, which a kill can leave empty.
-    """
-    found = {}
-    for path in Path(work_dir).glob("*.pth"):
-        if match := re.fullmatch(r"(?:epoch|iter)_(\d+)", path.stem):
-            found[int(match[1])] = str(path)
-    return found[max(found)] if found else None
 
 
 if __name__ == "__main__":

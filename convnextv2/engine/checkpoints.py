@@ -1,10 +1,18 @@
-"""When checkpoints are written, and how: completely or not at all."""
+"""Checkpoints: written completely or not at all, of plain data, and the newest that is whole."""
+
+import logging
+import re
+from pathlib import Path
 
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from convnextv2 import files  # noqa: F401  (registers the backend)
 from convnextv2.registry import HOOKS
+
+from .plain_data import keep_plain
+from .plain_pickles import load_plain
 
 
 @HOOKS.register_module()
@@ -21,6 +29,7 @@ class AtomicCheckpointHook(CheckpointHook):
             raise ValueError("max_keep_ckpts must be 2 or more, or -1 to keep all")
         kwargs.setdefault("backend_args", {"backend": "convnextv2_atomic"})
         super().__init__(*args, max_keep_ckpts=max_keep_ckpts, **kwargs)
+        self._dropped: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Also warn if checkpoints will fall between two steps of the optimizer."""
@@ -34,3 +43,51 @@ class AtomicCheckpointHook(CheckpointHook):
                 "resume: default_hooks.checkpoint.by_epoch=False and an interval that is a "
                 f"multiple of {counts}"
             )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leave out what other hooks and metrics put in that is no plain data, and name it once.
+
+        It could not be read again, and the checkpoint with it.
+        """
+        dropped: list[str] = []
+        for part in ("meta", "message_hub"):
+            if part in checkpoint:
+                checkpoint[part] = keep_plain(checkpoint[part], part, dropped)
+        for name in dropped:
+            if name not in self._dropped:
+                runner.logger.warning(f"{name} is no plain data and is left out of checkpoints")
+        self._dropped |= set(dropped)
+
+
+def newest_checkpoint(work_dir: str) -> str | None:
+    """The newest whole one of the checkpoints that training writes at its intervals.
+
+    They are renamed into place when complete, so that what is there can be trusted more than the
+    note `last_checkpoint`, which a kill can leave empty. A disk can damage one afterwards: that is
+    passed over, with a line in the log.
+
+    Returns:
+        Its path; None if there is no checkpoint.
+
+    Raises:
+        ValueError: There are some, and none is whole.
+    """
+    found = {}
+    for path in Path(work_dir).glob("*.pth"):
+        if match := re.fullmatch(r"(?:epoch|iter)_(\d+)", path.stem):
+            found[int(match[1])] = path
+    for number in sorted(found, reverse=True):
+        try:
+            load_plain(found[number], map_location="meta")
+            return str(found[number])
+        except (OSError, ValueError) as error:
+            print_log(
+                f"{found[number]} is passed over for the one before it: {error}",
+                logger="current",
+                level=logging.WARNING,
+            )
+    if found:
+        raise ValueError(
+            f"no checkpoint in {work_dir} is whole; without --resume, training begins anew"
+        )
+    return None

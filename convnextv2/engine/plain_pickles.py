@@ -16,17 +16,17 @@ from pathlib import Path
 
 import torch
 
-from .stand_ins import STAND_INS, make_plain
+from .stand_ins import STAND_INS, NotPlainError, make_plain
 
 DESCRIPTION = "only tensors and plain data are read"
 
 
 def load_plain(path: Path, map_location: object = "cpu") -> object:
-    """What `torch.save` wrote into a file.
+    """What `torch.save` wrote into a file, which is compared with its checksums.
 
     Args:
         path: The file.
-        map_location: As of `torch.load`; ``meta`` reads no tensor's values.
+        map_location: As of `torch.load`; ``meta`` makes tensors without values.
 
     Raises:
         ValueError: The file is damaged, or holds anything but tensors and plain data. The
@@ -39,25 +39,15 @@ def load_plain(path: Path, map_location: object = "cpu") -> object:
         return make_plain(content)
     except pickle.UnpicklingError as error:
         raise ValueError(_explain(str(error))) from error
+    except NotPlainError:
+        raise
     except RecursionError as error:
         raise ValueError("data nested deeper than any checkpoint's") from error
-    except MemoryError as error:
-        raise ValueError("it asks for more memory than there is") from error
     except Exception as error:  # a crafted pickle makes torch raise whatever it stumbles on
+        if "magic number" in str(error):
+            raise ValueError(f"a pickle that torch did not write; {DESCRIPTION}") from error
         reason = " ".join(str(error).split("\n")[0].split()) or type(error).__name__
         raise ValueError(f"damaged: {reason}") from error
-
-
-def check_sums(path: Path) -> None:
-    """Compare all of a file of `torch.save` with its checksums, and look at its structure.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    load_plain(path, map_location="meta")
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise ValueError(f"damaged: the checksum of {damaged} is wrong")
 
 
 def _check_container(path: Path) -> None:
@@ -80,8 +70,15 @@ def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            _check_members(members)
+            damaged = archive.testzip()  # torch would load a wrong bit without a word
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f"truncated or damaged: {error}") from error
+    if damaged:
+        raise ValueError(f"damaged: the checksum of {damaged} is wrong")
+
+
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     if any(name.split("/", 1)[-1] == "constants.pkl" for name in names):
         raise ValueError("TorchScript, which is code; save the model's state_dict instead")

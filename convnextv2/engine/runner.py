@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from .weights import read_for_mmengine
 
@@ -47,14 +47,6 @@ class _Promises:
         groups = self.optim_wrapper.param_groups
         return [group.get("initial_lr") for group in groups if group["params"]]
 
-    def _scale_base_lr(self, ratio: float) -> None:
-        """Let `base_lr` of the log follow the batch too, and say so."""
-        groups = self.optim_wrapper.optimizer.param_groups
-        highest = max(group["lr"] for group in groups) / ratio
-        settings = self.optim_wrapper.base_param_settings or {"lr": highest}
-        rate, settings["lr"] = settings["lr"], settings["lr"] * ratio
-        self.logger.info(f"learning rate {rate:g} -> {settings['lr']:g} for this batch")
-
 
 class StrictRunner(_Promises, Runner):
     """mmengine's `Runner` with the promises above."""
@@ -73,18 +65,36 @@ class StrictRunner(_Promises, Runner):
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rates by batch / base batch, `base_lr` of the log included."""
-        before = optim_wrapper.optimizer.param_groups[0]["lr"]
+        rates = [group["lr"] for group in optim_wrapper.optimizer.param_groups]
         super().scale_lr(optim_wrapper, auto_scale_lr)
+        ratio = optim_wrapper.optimizer.param_groups[0]["lr"] / rates[0]
+        settings = optim_wrapper.base_param_settings or {"lr": max(rates)}
+        rate, settings["lr"] = settings["lr"], settings["lr"] * ratio
         if auto_scale_lr and auto_scale_lr.get("enable"):
-            self._scale_base_lr(optim_wrapper.optimizer.param_groups[0]["lr"] / before)
+            self.logger.info(f"learning rate {rate:g} -> {settings['lr']:g} for this batch")
 
 
 class StrictFlexibleRunner(_Promises, FlexibleRunner):
     """mmengine's `FlexibleRunner`, which knows strategies, with the promises above."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: object, auto_scale_lr: dict | None = None, **kwargs: object) -> None:
+        # mmengine would scale the rates of the optimizer and forget `base_lr` of the log, with
+        # which the schedulers begin.
         super().__init__(*args, **kwargs)
+        self._scaling = auto_scale_lr or {}
         self.register_hook(WholeModelHook())
+
+    def train(self) -> nn.Module:
+        """Train, with the learning rate that follows the batch of all processes."""
+        if self._scaling.get("enable"):
+            images = self.cfg.train_dataloader.batch_size * self.world_size
+            optimizer, base = self.optim_wrapper["optimizer"], self._scaling["base_batch_size"]
+            rate, optimizer["lr"] = optimizer["lr"], optimizer["lr"] * images / base
+            self.logger.info(
+                f"LR is set based on batch size of {base} and the current batch size is {images}"
+            )
+            self.logger.info(f"learning rate {rate:g} -> {optimizer['lr']:g} for this batch")
+        return super().train()
 
     def load_or_resume(self) -> None:
         """Load or resume, after the strategy has built model and optimizer.
@@ -98,10 +108,6 @@ class StrictFlexibleRunner(_Promises, FlexibleRunner):
                 f"{type(self.strategy).__name__} would run code that a checkpoint holds, so "
                 "nothing is loaded with it; convnextv2.ShardedStrategy shards without that"
             )
-        scale = self._auto_scale_lr or {}
-        if scale.get("enable") and isinstance(self._train_loop, BaseLoop):
-            images = self.strategy.dispatch_kwargs["train_micro_batch_size_per_gpu"]
-            self._scale_base_lr(images * self.world_size / scale["base_batch_size"])
         super().load_or_resume()
 
 

@@ -12,6 +12,10 @@ import numpy as np
 from mmengine.logging import HistoryBuffer
 
 
+class NotPlainError(ValueError):
+    """Something in a file is no plain data; the message says what."""
+
+
 class StandIn:
     """Keeps what the real thing would be made of: arguments, and the state set afterwards."""
 
@@ -26,13 +30,16 @@ class StandIn:
     def __setstate__(self, state: object) -> None:
         self.state = state
 
+    def __call__(self, *args: object) -> None:
+        raise NotPlainError(f"it calls what it makes by {_path(type(self))}; that would run code")
+
     def real(self, memo: dict) -> object:
         """The plain thing.
 
         Raises:
-            ValueError: What was kept does not describe one.
+            NotPlainError: What was kept does not describe one.
         """
-        raise ValueError(f"{type(self).__module__}.{type(self).__name__} in a place of its own")
+        raise NotPlainError(f"it makes something of {_path(type(self))}")
 
 
 class _Array(StandIn):
@@ -42,7 +49,7 @@ class _Array(StandIn):
         _, shape, dtype, fortran, data = self.state
         dtype, data = _real(dtype, _DType, memo), _convert(data, memo)
         if not all(type(side) is int and side >= 0 for side in shape):
-            raise ValueError(f"an array of shape {shape}")
+            raise NotPlainError(f"it holds an array of shape {shape}")
         if dtype.hasobject:
             array = np.empty(len(data), object)
             for i, item in enumerate(data):  # not at once: numpy would take lists apart
@@ -50,7 +57,7 @@ class _Array(StandIn):
         else:
             array = np.frombuffer(data, dtype).copy() if dtype.itemsize else np.empty(0, dtype)
         if len(array) != math.prod(shape):
-            raise ValueError(f"{len(array)} values for an array of shape {shape}")
+            raise NotPlainError(f"damaged: {len(array)} values for an array of shape {shape}")
         return array.reshape(shape, order="F" if fortran else "C")
 
 
@@ -60,7 +67,7 @@ class _Scalar(StandIn):
     def real(self, memo: dict) -> np.generic:
         dtype, data = _real(self.args[0], _DType, memo), _convert(self.args[1], memo)
         if dtype.hasobject or len(data) != dtype.itemsize:
-            raise ValueError(f"{len(data)} bytes for a number of type {dtype}")
+            raise NotPlainError(f"damaged: {len(data)} bytes for a number of type {dtype}")
         return np.frombuffer(data, dtype)[0] if data else dtype.type()
 
 
@@ -71,7 +78,7 @@ class _DType(StandIn):
         code = self.args[0].decode() if isinstance(self.args[0], bytes) else self.args[0]
         order = self.state[1] if self.state else "="
         if not re.fullmatch(r"[?biufcSUmMO]\d{0,9}", code) or order not in ("<", ">", "|", "="):
-            raise ValueError(f"an array of type {code!r}")
+            raise NotPlainError(f"it holds an array of type {code!r}")
         if code[0] in "mM" and self.state and len(self.state) > 8:
             unit, number, *_ = self.state[8][1]
             code += f"[{number}{unit.decode()}]"
@@ -95,7 +102,7 @@ class _BufferMethod(StandIn):
     def real(self, memo: dict) -> None:
         owner, name = self.args
         if owner is not STAND_INS_BY_NAME[_BUFFER] or name not in ("min", "max", "current", "mean"):
-            raise ValueError("getattr, which would run code when loaded")
+            raise NotPlainError("it holds getattr, which would run code when loaded")
 
 
 class _Namespace(StandIn):
@@ -117,7 +124,7 @@ class _NoBytes(StandIn):
 
     def real(self, memo: dict) -> bytes:
         if self.args:
-            raise ValueError("bytes made of something else")
+            raise NotPlainError("it holds bytes made of something else")
         return b""
 
 
@@ -166,7 +173,7 @@ def make_plain(content: object) -> object:
     """The content of a file with real things in place of stand-ins; containers stay the same.
 
     Raises:
-        ValueError: A stand-in describes nothing real.
+        NotPlainError: A stand-in describes nothing real.
     """
     return _convert(content, {})
 
@@ -174,7 +181,7 @@ def make_plain(content: object) -> object:
 def _real(value: object, kind: type, memo: dict) -> object:
     """What a stand-in of this kind stands for."""
     if not isinstance(value, kind):
-        raise ValueError(f"a {type(value).__name__} where a {kind.__name__} belongs")
+        raise NotPlainError(f"damaged: a {type(value).__name__} where a {kind.__name__} belongs")
     return _convert(value, memo)
 
 
@@ -214,7 +221,12 @@ def _convert_dict(value: dict, memo: dict) -> dict:
 
 
 def _named_class(stand_in: type) -> type:
-    path = f"{stand_in.__module__}.{stand_in.__qualname__}"
+    path = _path(stand_in)
     if path not in _TYPES:
-        raise ValueError(f"it holds {path}, which would run code when loaded")
+        raise NotPlainError(f"it holds {path}, which would run code when loaded")
     return _TYPES[path]
+
+
+def _path(stand_in: type) -> str:
+    """The name that stands in a file."""
+    return f"{stand_in.__module__}.{stand_in.__qualname__}"
