@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import REPO, config, run, train
+from processes import REPO, config, run
 
 from convnextv2.engine.runner import StrictRunner
 
