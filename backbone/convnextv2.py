@@ -14,7 +14,7 @@ pre-trained network.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -121,10 +121,7 @@ class ConvNeXtV2(BaseModule):
         ):
             x = downsample(x)
             for block in stage:
-                if self.with_cp and x.requires_grad:
-                    x = checkpoint_activations(block, x, use_reentrant=False)
-                else:
-                    x = block(x)
+                x = self.run(block, x)
             if i in self.out_indices:
                 norm = getattr(self, f"norm{i}", None)
                 maps[i] = (x if norm is None else norm(x)).contiguous()
@@ -145,6 +142,12 @@ class ConvNeXtV2(BaseModule):
         super().train(mode)
         self._freeze_stages()
         return self
+
+    def run(self, function: Callable[..., Tensor], x: Tensor, *args: object) -> Tensor:
+        """`function(x, *args)`, recomputed in the backward pass if `with_cp` asks for it."""
+        if self.with_cp and x.requires_grad:
+            return checkpoint_activations(function, x, *args, use_reentrant=False)
+        return function(x, *args)
 
     def layer_depth(self, name: str, decay_type: str) -> tuple[int, int]:
         """Where a parameter stands, for learning rates that decay with depth.

@@ -28,7 +28,7 @@ def encode_dense(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
         visible = resize_mask(mask, x.shape[2:])
         x = _hide(x, visible)
         for block in stage:
-            x = x + block.drop_path(_hide(_residual(block, x, visible), visible))
+            x = backbone.run(_run_block, x, block, visible)
     return x
 
 
@@ -41,6 +41,10 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 def _hide(x: Tensor, visible: Tensor) -> Tensor:
     # Not a product: what is hidden may be anything, even infinite, and must not matter.
     return x.masked_fill(~visible, 0)
+
+
+def _run_block(x: Tensor, block: Block, visible: Tensor) -> Tensor:
+    return x + block.drop_path(_hide(_residual(block, x, visible), visible))
 
 
 def _residual(block: Block, x: Tensor, visible: Tensor) -> Tensor:

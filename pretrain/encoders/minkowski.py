@@ -31,7 +31,8 @@ def encode_minkowski(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tens
         if i > 0:
             x = _downsample(me, backbone.downsample_layers[i], x)
         for block in stage:
-            x = _run_block(me, block, x, len(images))
+            rows = backbone.run(_run_block, x.F, me, block, x, len(images))
+            x = _with_rows(me, x, rows)
     image, row, column = x.C.long().T
     stride = x.tensor_stride[0]
     features = x.F.new_zeros(len(images), size[0] // stride, size[1] // stride, x.F.shape[1])
@@ -62,7 +63,8 @@ def _downsample(me, downsample: nn.Sequential, x):
     return functional_call(sparse, parameters, (_with_rows(me, x, norm.rows(x.F)),))
 
 
-def _run_block(me, block: Block, x, batch_size: int):
+def _run_block(rows: Tensor, me, block: Block, x, batch_size: int) -> Tensor:
+    """New rows of a sparse tensor from its rows, which are an argument to be recomputed from."""
     conv: nn.Conv2d = block.dwconv
     with torch.random.fork_rng(devices=[]):
         sparse = me.MinkowskiChannelwiseConvolution(
@@ -70,7 +72,7 @@ def _run_block(me, block: Block, x, batch_size: int):
         )
     kernel = conv.weight[:, 0].permute(2, 1, 0).flatten(0, 1)  # (7*7, C)
     parameters = {"kernel": kernel, "bias": conv.bias[None]}
-    y = functional_call(sparse, parameters, (x,))
+    y = functional_call(sparse, parameters, (_with_rows(me, x, rows),))
     image = x.C[:, 0].long()
     h = F.gelu(block.pwconv1(block.norm(y.F)))
     # GRN of each image; the released code takes the norm over the whole batch.
@@ -78,7 +80,7 @@ def _run_block(me, block: Block, x, batch_size: int):
     nx = gx / (gx.mean(dim=-1, keepdim=True) + block.grn.eps)
     h = block.grn.gamma * (h * nx[image]) + block.grn.beta + h
     kept = block.drop_path(h.new_ones(batch_size, 1))[image]
-    return _with_rows(me, x, x.F + kept * block.pwconv2(h))
+    return rows + kept * block.pwconv2(h)
 
 
 def _with_rows(me, x, rows: Tensor):

@@ -10,7 +10,6 @@ patches: for it the rows are laid out into maps that are zero where hidden.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from convnextv2.backbone import Block, ConvNeXtV2, LayerNorm2d
 
@@ -35,12 +34,7 @@ def encode_packed(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
         else:
             rows = _downsample(downsample, rows, 2 * p)
         for block in stage:
-            if backbone.with_cp and rows.requires_grad:
-                rows = checkpoint_activations(
-                    _run_block, block, rows, pixels, size, use_reentrant=False
-                )
-            else:
-                rows = _run_block(block, rows, pixels, size)
+            rows = backbone.run(_run_block, rows, block, pixels, size)
     return _to_map(rows, pixels, size)
 
 
@@ -127,6 +121,6 @@ def _downsample(downsample: nn.Sequential, rows: Tensor, p: int) -> Tensor:
     return F.linear(cells, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
 
 
-def _run_block(block: Block, rows: Tensor, pixels: Tensor, size: tuple[int, int, int]) -> Tensor:
+def _run_block(rows: Tensor, block: Block, pixels: Tensor, size: tuple[int, int, int]) -> Tensor:
     x = block.dwconv(_to_map(rows, pixels, size))
     return rows + block.drop_path(block.mlp(_to_rows(x, pixels)))

@@ -98,16 +98,30 @@ def test_odd_sizes_give_finite_maps_and_every_parameter_a_gradient(arch, size):
     assert not without
 
 
-def test_checkpointing_changes_nothing():
+def test_checkpointing_runs_every_block_twice_and_changes_nothing():
     torch.manual_seed(0)
-    plain = randomise(ConvNeXtV2(TINY_DICT).double()).train()
-    saving = ConvNeXtV2(TINY_DICT, with_cp=True).double().train()
+    plain = randomise(ConvNeXtV2(TINY_DICT, drop_path_rate=0.5).double()).train()
+    saving = ConvNeXtV2(TINY_DICT, drop_path_rate=0.5, with_cp=True).double().train()
     saving.load_state_dict(plain.state_dict())
     x = torch.randn(2, 3, 64, 64).double()
-    for net in (plain, saving):
+    for net, runs in ((plain, 1), (saving, 2)):
+        calls = []
+        for stage in net.stages:
+            for block in stage:
+                block.norm.register_forward_hook(
+                    lambda module, *_, calls=calls: calls.append(module)
+                )
+        torch.manual_seed(1)
         sum(m.square().sum() for m in net(x)).backward()
+        assert len(calls) == runs * sum(net.depths)
     for (name, p), q in zip(plain.named_parameters(), saving.parameters(), strict=True):
         assert torch.equal(p.grad, q.grad), name
+
+
+def test_drop_path_grows_linearly_from_the_first_block_to_the_last():
+    net = ConvNeXtV2({"depths": (1, 2, 3, 1), "channels": (8, 8, 8, 8)}, drop_path_rate=0.6)
+    rates = [block.drop_path.drop_prob for stage in net.stages for block in stage]
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 
 
 @pytest.mark.parametrize("out_indices", [(0,), (3,), (1, 3), (0, 1, 2, 3)])

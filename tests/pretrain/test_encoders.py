@@ -148,16 +148,23 @@ def test_visible_pixels_are_in_the_order_of_patches():
     assert visible_pixels(mask, 2).tolist() == [2, 3, 6, 7, 8, 9, 12, 13]
 
 
-def test_checkpointing_changes_nothing():
-    plain = make_fcmae(ARCH)
-    saving = make_fcmae(ARCH)
+@each_encoder
+def test_checkpointing_runs_every_block_twice_and_changes_nothing(encoder):
+    plain, saving = (make_fcmae(ARCH, encoder) for _ in range(2))
     saving.backbone.with_cp = True
     images = torch.randn(2, 3, 64, 96).double()
     mask = plain.draw_mask(images)
-    for model in (plain, saving):
+    for model, runs in ((plain, 1), (saving, 2)):
+        calls = []
+        for stage in model.backbone.stages:
+            for block in stage:
+                block.norm.register_forward_hook(
+                    lambda module, *_, calls=calls: calls.append(module)
+                )
         model(images, mask, mode="loss")["loss"].backward()
+        assert len(calls) == runs * sum(ARCH["depths"])
     for p, q in zip(plain.parameters(), saving.parameters(), strict=True):
-        assert torch.equal(p.grad, q.grad)
+        assert_unchanged(encoder, p.grad, q.grad)
 
 
 @each_sparse_encoder

@@ -69,7 +69,7 @@ def run(folder, **hook):
         },
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}},
         train_cfg={"by_epoch": True, "max_epochs": 1},
-        default_hooks={"checkpoint": None},
+        default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 1}},
         custom_hooks=hooks,
         default_scope="mmengine",
         experiment_name=f"{folder.name}-{hook}",
@@ -85,7 +85,12 @@ def run(folder, **hook):
 def test_the_run_finishes_and_names_exactly_the_damaged(folder):
     log = run(folder, max_share=0.12)
     total = 100 + len(DAMAGES)
-    summary = log.split(f"{len(DAMAGES)} of {total} images could not be read\n", 1)[1]
+    before, summary = log.split(f"{len(DAMAGES)} of {total} images could not be read\n", 1)
+    # Each at once, and once: who looks at the log need not wait for the end of an epoch.
+    iterations = before.split("Epoch(train)")
+    assert sum("skipped " in part for part in iterations) > 2
+    skipped = [line.split("skipped ")[1] for line in before.splitlines() if "skipped " in line]
+    assert sorted(line.split(": ")[0].rsplit("/", 1)[1] for line in skipped) == sorted(DAMAGES)
     lines = summary.splitlines()[: len(DAMAGES)]
     names = [line.strip().split(": ")[0].rsplit("/", 1)[1] for line in lines]
     assert sorted(names) == sorted(DAMAGES)

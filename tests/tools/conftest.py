@@ -26,6 +26,22 @@ def cwd(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def scored(cwd):
+    """The folder of the tests with more images: 32 to learn from, 16 of the same kind unseen."""
+    rng = np.random.default_rng(1)
+    for split, count in {"many": 32, "unseen": 16}.items():
+        write_split(cwd / "shapes", split, count, rng)
+        folder = cwd / "shades" / split
+        folder.mkdir(parents=True)
+        for i in range(count):
+            # One slope over the whole image, which any part of it gives away.
+            corners = rng.uniform(0, 1, 3) @ np.array([[1, 1, 0, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
+            image = cv2.resize(corners.reshape(2, 2) * 120, (160, 160)).round().astype(np.uint8)
+            cv2.imwrite(str(folder / f"{i}.png"), cv2.merge([image] * 3))
+    return cwd
+
+
+@pytest.fixture(scope="session")
 def finished(cwd):
     """name -> work dir of a run of that config that nobody disturbed; each is trained once."""
     done = {}

@@ -156,11 +156,19 @@ def test_segmenter_metrics_label_maps_and_pictures(cwd, finished):
         assert path.read_bytes() == (cwd / "labels-2" / path.name).read_bytes()
 
 
-def test_segmenter_with_test_time_augmentation(cwd, finished):
-    args = config("upernet"), finished("upernet") / "iter_6.pth", "--work-dir", "work_dirs/tta"
-    status, output = run(cwd, "test.py", *args, "--tta")
-    assert status == 0, output
+def test_segmenter_with_test_time_augmentation(cwd, untrained):
+    args = config("upernet"), untrained("upernet")
+    for folder, flags in {"plain": [], "tta": ["--tta"]}.items():
+        work_dir = f"work_dirs/{folder}"
+        status, output = run(cwd, "test.py", *args, *flags, "--out", folder, "--work-dir", work_dir)
+        assert status == 0, output
     assert metrics_of(cwd / "work_dirs/tta")["mIoU"] > 0
+    changed = [
+        (cv2.imread(str(path)) != cv2.imread(str(cwd / "tta" / path.name))).mean()
+        for path in (cwd / "plain").glob("*.png")
+    ]
+    assert len(changed) == 3
+    assert max(changed) > 0
     status, output = run(cwd, "test.py", config("mask-rcnn"), "any.pth", "--tta")
     assert status == 2
     assert "the config has no tta_model and tta_pipeline" in output

@@ -20,9 +20,6 @@ from processes import (
     train_in_two_processes,
 )
 
-from convnextv2.engine.checkpoints import AtomicCheckpointHook
-from convnextv2.files import AtomicLocalBackend
-
 pytestmark = pytest.mark.slow
 
 
@@ -57,17 +54,6 @@ def test_killed_and_resumed_ends_with_the_same_weights(cwd, finished, name, kill
     total = len((reference / "losses_0.txt").read_text().split())
     assert total - kill_at <= after < total  # it went on, and did not begin anew
     assert_same(last_state(work_dir), last_state(reference))
-
-
-def test_a_checkpoint_is_there_completely_or_not_at_all(tmp_path):
-    backend, path = AtomicLocalBackend(), tmp_path / "iter_1.pth"
-    backend.put(b"old", path)
-    with pytest.raises(TypeError):
-        backend.put("not bytes", path)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(ValueError, match="max_keep_ckpts must be 2 or more"):
-        AtomicCheckpointHook(max_keep_ckpts=1)
 
 
 def test_resume_begins_where_there_is_nothing_to_resume(cwd):
