@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from convnextv2.registry import MODELS
 
+from .grn import GRN
 from .layers import Block, LayerNorm2d, init_weights
 from .pretrained import load_pretrained
 
@@ -57,8 +58,10 @@ class ConvNeXtV2(BaseModule):
         frozen_stages: Number of stages, counted from the stem, that do not train. 1 freezes the
             stem and stage 0; 0 freezes nothing.
         with_cp: Recompute each block in the backward pass instead of storing its activations.
+        response_norm: Makes what stands between a block's linear layers, see `Block`.
+        layer_scale: Makes what scales a block's residual branch, see `Block`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
-            `read_checkpoint.py`; the other arguments of `load_pretrained` can be added.
+            `convnextv2/engine/weights.py`; the other arguments of `load_pretrained` can be added.
 
     Raises:
         ValueError: An unknown arch, or a value outside its range.
@@ -73,6 +76,8 @@ class ConvNeXtV2(BaseModule):
         output_norm: bool = True,
         frozen_stages: int = 0,
         with_cp: bool = False,
+        response_norm: Callable[[int], nn.Module] = GRN,
+        layer_scale: Callable[[int], nn.Module] = nn.Identity,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -98,7 +103,9 @@ class ConvNeXtV2(BaseModule):
         total = sum(self.depths)
         rates = iter([drop_path_rate * k / max(total - 1, 1) for k in range(total)])
         self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(dim, next(rates)) for _ in range(depth)))
+            nn.Sequential(
+                *(Block(dim, next(rates), response_norm, layer_scale) for _ in range(depth))
+            )
             for dim, depth in zip(dims, self.depths, strict=True)
         )
         self.apply(init_weights)

@@ -1,4 +1,4 @@
-"""GRN and the linear layer behind it as one operation.
+"""Global Response Normalization, and with the linear layer behind it as one operation.
 
 With ``s = 1 + gamma * Nx`` of an image, ``W (gamma * (x * Nx) + beta + x) + b`` is
 ``(W * s) x + (W beta + b)``: GRN costs a scaled copy of the weights instead of a 4C-wide map that
@@ -8,8 +8,46 @@ pixels that the gradient of `s` asks for is a by-product of the gradient of W or
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+
+class ResponseNorm(nn.Module):
+    """What stands between a block's linear layers; rows (B, N, C) to rows of the same shape."""
+
+    def then_linear(self, x: Tensor, linear: nn.Linear) -> Tensor:
+        """The linear layer of the normalised rows."""
+        return linear(self(x))
+
+
+class GRN(ResponseNorm):
+    """Global Response Normalization (paper, section 3.2, Algorithm 1).
+
+    ``y = gamma * (x * Nx) + beta + x`` with ``Nx = Gx / (mean_c Gx + eps)`` and ``Gx`` the L2
+    norm of each channel over the pixels of one image. `gamma` and `beta` start at 0, so that a
+    new layer is the identity. Both are 1-D, shape (C,).
+    """
+
+    no_weight_decay = frozenset({"gamma", "beta"})
+
+    def __init__(self, dim: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.eps = eps
+        self.gamma = nn.Parameter(torch.zeros(dim))
+        self.beta = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise rows (B, N, C); the N pixels are those that count for the norm."""
+        return self.normalize(x, channel_norms(x))
+
+    def normalize(self, x: Tensor, gx: Tensor) -> Tensor:
+        """The formula, for features (..., C) and the norms of their channels, broadcast."""
+        nx = gx / (gx.mean(dim=-1, keepdim=True) + self.eps)
+        return (self.gamma * (x * nx) + self.beta + x).to(x.dtype)
+
+    def then_linear(self, x: Tensor, linear: nn.Linear) -> Tensor:
+        """The linear layer of the normalised rows, folded into one operation."""
+        return grn_linear(x, self.gamma, self.beta, linear.weight, linear.bias, self.eps)
 
 
 def grn_linear(

@@ -1,40 +1,15 @@
-"""The layers of ConvNeXt V2: GRN, LayerNorm on maps, stochastic depth and the block.
+"""The layers of ConvNeXt V2: LayerNorm on maps, stochastic depth and the block.
 
 Shapes: maps are (B, C, H, W) in `torch.channels_last` memory; inside a block, and wherever only
 some pixels exist, features are *rows* (B, N, C) with N pixels of each image.
 """
 
-import torch
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .grn import channel_norms, grn_linear
-
-
-class GRN(nn.Module):
-    """Global Response Normalization (paper, section 3.2, Algorithm 1).
-
-    ``y = gamma * (x * Nx) + beta + x`` with ``Nx = Gx / (mean_c Gx + eps)`` and ``Gx`` the L2
-    norm of each channel over the pixels of one image. `gamma` and `beta` start at 0, so that a
-    new layer is the identity. Both are 1-D, shape (C,).
-    """
-
-    no_weight_decay = frozenset({"gamma", "beta"})
-
-    def __init__(self, dim: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.eps = eps
-        self.gamma = nn.Parameter(torch.zeros(dim))
-        self.beta = nn.Parameter(torch.zeros(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise rows (B, N, C); the N pixels are those that count for the norm.
-
-        The plain formula. `Block` calls `grn_linear`, the same with the next layer in it.
-        """
-        gx = channel_norms(x)
-        nx = gx / (gx.mean(dim=-1, keepdim=True) + self.eps)
-        return (self.gamma * (x * nx) + self.beta + x).to(x.dtype)
+from .grn import GRN
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -66,15 +41,29 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """ConvNeXt V2 block (paper, Figure 5): depthwise 7x7, then `mlp`, plus the input."""
+    """ConvNeXt V2 block (paper, Figure 5): depthwise 7x7, then `mlp`, plus the input.
 
-    def __init__(self, dim: int, drop_path: float = 0.0) -> None:
+    Args:
+        dim: Channels.
+        drop_path: Probability of `DropPath`.
+        response_norm: Makes the `ResponseNorm` of so many channels between the linear layers.
+        layer_scale: Makes what scales the residual branch of so many channels: in V2 nothing.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        drop_path: float = 0.0,
+        response_norm: Callable[[int], nn.Module] = GRN,
+        layer_scale: Callable[[int], nn.Module] = nn.Identity,
+    ) -> None:
         super().__init__()
         self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
-        self.grn = GRN(4 * dim)
+        self.grn = response_norm(4 * dim)
         self.pwconv2 = nn.Linear(4 * dim, dim)
+        self.layer_scale = layer_scale(dim)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,8 +75,7 @@ class Block(nn.Module):
     def mlp(self, x: Tensor) -> Tensor:
         """LayerNorm, Linear C->4C, GELU, GRN, Linear 4C->C on rows (B, N, C)."""
         x = F.gelu(self.pwconv1(self.norm(x)))
-        grn, linear = self.grn, self.pwconv2
-        return grn_linear(x, grn.gamma, grn.beta, linear.weight, linear.bias, grn.eps)
+        return self.layer_scale(self.grn.then_linear(x, self.pwconv2))
 
 
 def init_weights(module: nn.Module) -> None:

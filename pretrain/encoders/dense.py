@@ -49,10 +49,9 @@ def _run_block(x: Tensor, block: Block, visible: Tensor) -> Tensor:
 
 def _residual(block: Block, x: Tensor, visible: Tensor) -> Tensor:
     x = _hide(block.dwconv(x), visible).permute(0, 2, 3, 1)  # (B, H, W, C)
+    size = x.shape[1:3]
     x = F.gelu(block.pwconv1(block.norm(x)))
     x = _hide(x, visible.permute(0, 2, 3, 1))
     # GRN of each image over its visible pixels: the hidden ones add 0 to the norm.
-    gx = x.square().sum(dim=(1, 2), keepdim=True).sqrt()
-    nx = gx / (gx.mean(dim=-1, keepdim=True) + block.grn.eps)
-    x = block.grn.gamma * (x * nx) + block.grn.beta + x
-    return block.pwconv2(x).permute(0, 3, 1, 2)
+    x = block.grn(x.flatten(1, 2)).unflatten(1, size)
+    return block.layer_scale(block.pwconv2(x)).permute(0, 3, 1, 2)

@@ -77,10 +77,9 @@ def _run_block(rows: Tensor, me, block: Block, x, batch_size: int) -> Tensor:
     h = F.gelu(block.pwconv1(block.norm(y.F)))
     # GRN of each image; the released code takes the norm over the whole batch.
     gx = h.new_zeros(batch_size, h.shape[1]).index_add(0, image, h.square()).sqrt()
-    nx = gx / (gx.mean(dim=-1, keepdim=True) + block.grn.eps)
-    h = block.grn.gamma * (h * nx[image]) + block.grn.beta + h
+    h = block.grn.normalize(h, gx[image])
     kept = block.drop_path(h.new_ones(batch_size, 1))[image]
-    return rows + kept * block.pwconv2(h)
+    return rows + kept * block.layer_scale(block.pwconv2(h))
 
 
 def _with_rows(me, x, rows: Tensor):

@@ -10,7 +10,6 @@ import torch
 from processes import REPO, run
 
 from convnextv2.backbone import ConvNeXtV2
-from convnextv2.backbone.checkpoint_keys import convert_keys
 from convnextv2.tools.analysis_tools import benchmark_backbone
 
 CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
@@ -22,7 +21,7 @@ def test_the_plain_network_computes_what_ours_does():
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     plain = benchmark_backbone.PlainConvNeXtV2("atto").double().eval()
-    plain.load_state_dict(convert_keys(ours.state_dict(), "convnextv2", "official").tensors)
+    plain.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
         for got, expected in zip(plain(images), ours(images), strict=True):

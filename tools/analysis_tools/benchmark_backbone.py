@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnextv2.backbone import ARCHS, ConvNeXtV2
-from convnextv2.backbone.layers import Block
+from convnextv2.backbone import ARCHS, GRN, ConvNeXtV2, ResponseNorm
 from convnextv2.tools.analysis_tools.benchmark import Contestant
 
 REFERENCE = "plain"
@@ -66,18 +65,11 @@ def contestant(name: str, network: nn.Module, images: Tensor, bf16: bool = False
     return Contestant(name, inference, train, len(images))
 
 
-class PlainGRN(nn.Module):
-    """The formula of the paper, section 3.2, on (B, H, W, C)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.zeros(1, 1, 1, dim))
-        self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
+class PlainGRN(GRN):
+    """The formula on (B, H, W, C), with the norm as published."""
 
     def forward(self, x: Tensor) -> Tensor:
-        gx = torch.norm(x, p=2, dim=(1, 2), keepdim=True)
-        nx = gx / (gx.mean(dim=-1, keepdim=True) + 1e-6)
-        return self.gamma * (x * nx) + self.beta + x
+        return self.normalize(x, torch.norm(x, p=2, dim=(1, 2), keepdim=True))
 
 
 class PlainNorm(nn.Module):
@@ -135,16 +127,22 @@ class PlainConvNeXtV2(nn.Module):
         return maps
 
 
-class V1Block(Block):
-    """ConvNeXt V1's block in our code: LayerScale instead of GRN."""
+class NoResponseNorm(ResponseNorm):
+    """V1's block has nothing between its linear layers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class LayerScale(nn.Module):
+    """V1's block scales each channel of its residual branch."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__(dim)
-        del self.grn
+        super().__init__()
         self.scale = nn.Parameter(torch.full((dim,), 1e-6))
 
-    def mlp(self, x: Tensor) -> Tensor:
-        return self.scale * self.pwconv2(F.gelu(self.pwconv1(self.norm(x))))
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * x
 
 
 def build_this(arch: str) -> nn.Module:
@@ -154,11 +152,9 @@ def build_this(arch: str) -> nn.Module:
 
 def build_v1(arch: str) -> nn.Module:
     """Our backbone with V1's blocks."""
-    network = build_this(arch)
-    for stage, dim in zip(network.stages, network.channels, strict=True):
-        for i in range(len(stage)):
-            stage[i] = V1Block(dim)
-    return network
+    return ConvNeXtV2(
+        arch, output_norm=False, response_norm=lambda _: NoResponseNorm(), layer_scale=LayerScale
+    )
 
 
 class TransformersMaps(nn.Module):
