@@ -82,7 +82,7 @@ def unpack_nested(archive: Path, folder: Path, max_bytes: int | None = None) -> 
         names = _Names(_budget(archive, max_bytes))
         for member in read_tar(file):
             _check_tar_member(names, member)
-            names.add(PurePosixPath(member.name).stem, 0, is_folder=True)
+            names.add(PurePosixPath(member.name).stem, 0, is_folder=False)
             if not member.name.endswith(".tar"):
                 raise ArchiveError(f"{member.name!r} in it is no tar file")
         file.seek(0)
@@ -272,7 +272,7 @@ class _Stream:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.seek, self.tell = file.seek, file.tell
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= LONGEST_READ:

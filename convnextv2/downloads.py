@@ -37,7 +37,9 @@ def download(address: str, path: Path, checksum: str | None, attempts: int = 5) 
     try:
         _run(transfer, path.name)
     except DownloadError as error:
-        raise DownloadError(f"{error}. The same command goes on from there.") from error
+        if not part.exists():
+            raise
+        raise DownloadError(f"{error}; the same command goes on from there") from error
     if checksum is None:
         print(f"{path.name}: no checksum is published; those inside the archive will be compared")
     try:

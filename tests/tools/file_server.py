@@ -48,7 +48,7 @@ def serve(files, ranges=True, cut=None, answer=None):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("no_proxy", "127.0.0.1")

@@ -61,7 +61,7 @@ def test_a_broken_download_goes_on(tmp_path, ranges):
 def test_another_run_goes_on_and_a_wrong_file_is_named(tmp_path):
     download = downloads.download
     with serve({"a.bin": CONTENT}, cut=1000) as (address, asked):
-        with pytest.raises(DownloadError, match="broke off after 1000 bytes.*goes on from there"):
+        with pytest.raises(DownloadError, match=r"broke off after 1000 bytes.*goes on from there"):
             download(f"{address}/a.bin", tmp_path / "a.bin", SHA1, attempts=1)
         download(f"{address}/a.bin", tmp_path / "a.bin", SHA1)
         assert asked[-1] == ("/a.bin", 1000)
@@ -117,17 +117,19 @@ def test_what_may_pass_is_tried_again(tmp_path, waits, answer, tries, waited):
         (lie(429, Retry_After="3600"), 1, "429.*to ask in 3600 s"),
         (lie(403), 1, "the server says HTTP Error 403"),
         (lie(204), 1, "the server says 204, with no file"),
-        (lie(302, Location="/a.bin"), 11, "the server says HTTP Error 302.*infinite loop"),
+        (lie(302, Location="/a.bin"), 5, "the server says HTTP Error 302.*infinite loop"),
         (lie(302, Location="ftp://127.0.0.1/a.bin"), 1, "redirected from http to ftp"),
-        (lie(302, Location="file:///etc/passwd"), 1, "redirected from http to file"),
+        (lie(302, Location="file:///etc/passwd"), 1, "file:///etc/passwd. is not allowed"),
         (lie(200, b"x", Content_Length="1", Content_Encoding="gzip"), 1, "the server packs"),
         (lie(200, b"short", Content_Length="99"), 5, "94 bytes are missing|sent a part"),
     ],
 )
 def test_a_server_that_does_not_give_the_file_is_named(tmp_path, answer, tries, reason):
-    with serve({}, answer=answer) as (address, asked):
-        with pytest.raises(DownloadError, match=reason) as caught:
-            downloads.download(f"{address}/a.bin", tmp_path / "a.bin", None)
+    with (
+        serve({}, answer=answer) as (address, asked),
+        pytest.raises(DownloadError, match=reason) as caught,
+    ):
+        downloads.download(f"{address}/a.bin", tmp_path / "a.bin", None)
     assert len(asked) == tries
     assert "\n" not in str(caught.value)
     assert f"{address}/a.bin" in str(caught.value)
@@ -196,7 +198,7 @@ def test_a_connection_that_is_reset_is_tried_again(tmp_path):
             handler.connection.close()
         return count == 1
 
-    with serve({"a.bin": CONTENT}, answer=answer) as (address, asked):
+    with serve({"a.bin": CONTENT}, answer=answer) as (address, _):
         downloads.download(f"{address}/a.bin", tmp_path / "a.bin", None)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
@@ -211,9 +213,11 @@ def test_no_space_is_said_before_and_not_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr(
         transfers.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 240})
     )
-    with serve({"a.bin": CONTENT}) as (address, asked):
-        with pytest.raises(OSError, match="No space.* 10000 bytes more are needed.*a.bin.part"):
-            downloads.download(f"{address}/a.bin", tmp_path / "a.bin", None)
+    with (
+        serve({"a.bin": CONTENT}) as (address, asked),
+        pytest.raises(OSError, match=r"No space.* 10000 bytes more are needed.*a\.bin\.part"),
+    ):
+        downloads.download(f"{address}/a.bin", tmp_path / "a.bin", None)
     assert len(asked) == 1
 
 
@@ -262,9 +266,11 @@ TENSORS = save({"weight": torch.ones(300)})
     ],
 )
 def test_what_is_no_weight_file_is_refused_and_not_kept(hub, name, content, reason):
-    with serve({name: content}) as (address, _):
-        with pytest.raises(ValueError, match=reason) as caught:
-            downloads.fetch_weights(f"{address}/{name}")
+    with (
+        serve({name: content}) as (address, _),
+        pytest.raises(ValueError, match=reason) as caught,
+    ):
+        downloads.fetch_weights(f"{address}/{name}")
     assert str(caught.value).startswith(f"{address}/{name} was refused")
     assert "\n" not in str(caught.value)
     assert kept(hub) == []
@@ -306,9 +312,11 @@ def test_the_hash_of_a_redirect_is_compared(hub):
             handler.reply(302, b"", {"Location": "/cdn", "X-Linked-ETag": f'"{OTHER}"'})
         return handler.path == "/x.pth"
 
-    with serve({"cdn": GOOD}, answer=answer) as (address, _):
-        with pytest.raises(ValueError, match=f"expected {OTHER}"):
-            downloads.fetch_weights(f"{address}/x.pth")
+    with (
+        serve({"cdn": GOOD}, answer=answer) as (address, _),
+        pytest.raises(ValueError, match=f"expected {OTHER}"),
+    ):
+        downloads.fetch_weights(f"{address}/x.pth")
 
 
 def test_what_is_taken_by_path_is_taken_by_address(hub, tmp_path):
@@ -332,9 +340,11 @@ def test_an_old_file_without_an_end_is_refused(hub):
         handler.reply(200, weight_file(1, legacy=True)[:-100], {})
         return True
 
-    with serve({}, answer=answer) as (address, _):
-        with pytest.raises(ValueError, match="does not say its length"):
-            downloads.fetch_weights(f"{address}/x.pth")
+    with (
+        serve({}, answer=answer) as (address, _),
+        pytest.raises(ValueError, match="does not say its length"),
+    ):
+        downloads.fetch_weights(f"{address}/x.pth")
     assert kept(hub) == []
 
 
