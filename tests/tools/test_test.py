@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from file_server import serve
 from processes import REPO, config, run, run_shell, train
 
 pytestmark = pytest.mark.slow
@@ -157,8 +158,10 @@ def test_segmenter_metrics_label_maps_and_pictures(cwd, finished):
 
 
 def test_segmenter_with_test_time_augmentation(cwd, finished):
-    args = config("upernet"), finished("upernet") / "iter_6.pth", "--work-dir", "work_dirs/tta"
-    status, output = run(cwd, "test.py", *args, "--tta")
+    files = {"x.pth?a=b": (finished("upernet") / "iter_6.pth").read_bytes()}
+    with serve(files) as (address, _):
+        args = config("upernet"), f"{address}/x.pth?a=b", "--work-dir", "work_dirs/tta"
+        status, output = run(cwd, "test.py", *args, "--tta", TORCH_HOME=str(cwd / "torch"))
     assert status == 0, output
     assert metrics_of(cwd / "work_dirs/tta")["mIoU"] > 0
     status, output = run(cwd, "test.py", config("mask-rcnn"), "any.pth", "--tta")
