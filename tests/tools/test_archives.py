@@ -195,9 +195,16 @@ def test_headers_cannot_fill_the_memory_or_loop(tmp_path, inside):
         header[148:156] = b"%06o\0 " % (sum(header[:148]) + 256 + sum(header[156:512]))
         return bytes(header)
 
-    for size, kind in ((2**33, b"x"), (2**33, b"L"), (-512, b"x"), (-512, b"0"), (-1024, b"5")):
+    header = "a header of"
+    for size, kind, reason in (
+        (2**33, b"x", header),
+        (2**33, b"L", header),
+        (-512, b"x", header),
+        (-512, b"0", "has -512 bytes"),
+        (-1024, b"5", "has -1024 bytes"),
+    ):
         (tmp_path / "a.tar").write_bytes(packed(size, kind) + bytes(10240))
-        refused(tmp_path / "a.tar", inside, r"a header of|has -\d+ bytes|two members|damaged")
+        refused(tmp_path / "a.tar", inside, reason)
 
 
 def test_what_cannot_be_read_is_named(tmp_path, inside):
