@@ -1,16 +1,17 @@
-"""Download files that resume and are checked, and unpack archives that cannot write elsewhere."""
+"""Download files: whole and the right ones, or not at all."""
 
+import fcntl
 import hashlib
-import http.client
 import os
-import tarfile
-import urllib.error
-import urllib.request
-import zipfile
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import Progress, track
+from rich.progress import Progress
+
+from convnextv2.transfers import DownloadError, Transfer
 
 BLOCK = 2**20
 
@@ -25,133 +26,155 @@ def download(address: str, path: Path, checksum: str | None, attempts: int = 5) 
         attempts: How often a broken connection is begun anew.
 
     Raises:
-        SystemExit: The server does not give the file, or it is another than expected, in which
-            case it is removed.
+        DownloadError: The server does not give the file.
+        ValueError: It is another than expected, and was removed.
     """
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with Progress() as progress:
-        task = progress.add_task(path.name, total=None)
-        for attempt in range(attempts):
-            try:
-                _fetch(
-                    address,
-                    part,
-                    lambda done, total: progress.update(task, completed=done, total=total),
-                )
-                break
-            except urllib.error.HTTPError as error:
-                raise SystemExit(f"{address}: the server says {error}") from error
-            except (OSError, http.client.HTTPException) as error:
-                if attempt == attempts - 1:
-                    raise SystemExit(
-                        f"{address} broke off after {_size(part)} bytes: {error}. "
-                        "The same command goes on from there."
-                    ) from error
+    transfer = Transfer(address, part, attempts)
     try:
-        check(part, checksum)
-    except SystemExit:
+        _run(transfer, path.name)
+    except DownloadError as error:
+        if not part.exists():
+            raise
+        raise DownloadError(f"{error}; the same command goes on from there") from error
+    if checksum is None:
+        print(f"{path.name}: no checksum is published; those inside the archive will be compared")
+    try:
+        for digest in [*transfer.digests, *([checksum] if checksum else [])]:
+            check(part, digest)
+    except ValueError:
         part.unlink()  # or the next run would go on from it
         raise
     os.replace(part, path)
 
 
-def check(path: Path, checksum: str | None) -> None:
-    """Compare a file with its checksum.
+def check(path: Path, checksum: str) -> None:
+    """Compare a file with its checksum, ``KIND:HEX``; the beginning of the latter is enough.
 
     Raises:
-        SystemExit: It differs.
+        ValueError: It differs.
     """
-    if checksum is None:
-        print(f"{path.name}: no checksum is published; those inside the archive will be compared")
-        return
     kind, expected = checksum.split(":")
     digest = hashlib.new(kind)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
-    if digest.hexdigest() != expected:
-        raise SystemExit(
+    if not digest.hexdigest().startswith(expected):
+        raise ValueError(
             f"{path} has the {kind} {digest.hexdigest()}, expected {expected}: damaged, or another "
             "file; fetch it again"
         )
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar file below a folder; files that are there with their size are kept.
+def fetch_weights(address: str) -> Path:
+    """A local copy of a weight file, downloaded unless it is there; local rank 0 does it.
+
+    It has been compared with what its server says of it and with the hash in its name
+    (``name-0123abcd.pth``, as torch's hub has them), and has the form of a weight file, to its
+    end. Nothing else takes its name or is kept.
+
+    Args:
+        address: http or https; what follows a ``?`` belongs to it, but not to the file's name.
+
+    Returns:
+        Its path below torch's hub folder, which differs for different addresses.
 
     Raises:
-        SystemExit: It is damaged, or holds paths that lead out of the folder.
+        DownloadError: The server does not give the file; in every process.
+        ValueError: It is no weight file, or not the right one; in every process.
     """
-    with _damage_named(archive):
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as content:
-                for member in track(content.infolist(), f"unpacking {archive.name}"):
-                    if not _is_there(folder / member.filename, member.file_size):
-                        content.extract(member, folder)  # takes ".." and "/" out of names
-        else:
-            with tarfile.open(archive) as content:
-                for member in track(content, f"unpacking {archive.name}", total=None):
-                    _extract(content, member, folder)
+    path = weights_path(address)
+    once_a_machine(lambda: _fetch_weights(address, path))
+    return path
 
 
-def unpack_nested(archive: Path, folder: Path) -> None:
-    """Unpack each tar file NAME.tar in a tar file into ``FOLDER/NAME``, as `unpack` does.
+def weights_path(address: str) -> Path:
+    """Where `fetch_weights` keeps the file of an address."""
+    import torch
+
+    name = urllib.parse.unquote(urllib.parse.urlsplit(address).path.rsplit("/", 1)[-1])
+    name = re.sub(r"[^\w.+=-]", "_", name, flags=re.ASCII)[-100:]  # the suffix is its end
+    digest = hashlib.sha256(address.encode()).hexdigest()[:12]
+    return Path(torch.hub.get_dir(), "checkpoints", f"{digest}-{name}")
+
+
+def once_a_machine(action: Callable[[], object]) -> None:
+    """Let local rank 0 do something that the others wait for.
+
+    Without a process group every process does it: guard it by a lock.
 
     Raises:
-        SystemExit: It is damaged, or holds paths that lead out of the folder.
+        Exception: That of the action; `DownloadError` with its message in the other processes.
     """
-    with _damage_named(archive), tarfile.open(archive) as content:
-        for member in track(content, f"unpacking {archive.name}", total=None):
-            target = folder / Path(member.name).stem
-            with tarfile.open(fileobj=content.extractfile(member)) as inner:
-                for image in inner:
-                    _extract(inner, image, target)
+    from mmengine.dist import all_gather_object, get_local_rank, is_distributed
+
+    failure = None
+    if get_local_rank() == 0:
+        try:
+            action()
+        except Exception as error:
+            failure = error
+    if is_distributed():
+        # Raised in one process alone, it would leave the others waiting.
+        messages = all_gather_object(str(failure) if failure else "")
+        if failure is None and any(messages):
+            failure = DownloadError(next(filter(None, messages)))
+    if failure:
+        raise failure
+
+
+def _fetch_weights(address: str, path: Path) -> None:
+    if path.is_file():
+        return
+    from mmengine.logging import print_log
+
+    from convnextv2.weight_files import check_form
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with _locked(path.with_name(f".{path.name}.lock")):
+        if path.is_file():  # another process has done it
+            return
+        print_log(f"downloading {address} to {path}", logger="current")
+        transfer = Transfer(address, part)
+        try:
+            _run(transfer, path.name)
+            for digest in [*transfer.digests, *_digest_in_name(path.name)]:
+                check(part, digest)
+            check_form(part, transfer.measured)
+            os.replace(part, path)
+        except ValueError as error:
+            reason = str(error).removeprefix(f"{part} ")
+            raise ValueError(f"{address} was refused and not kept: it {reason}") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _digest_in_name(name: str) -> list[str]:
+    """The beginning of the SHA-256, as torch's hub and MM's model zoos append it to names."""
+    match = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+    # Eight digits alone are rather a date.
+    return [f"sha256:{match[1]}"] if match and not match[1].isdecimal() else []
 
 
 @contextmanager
-def _damage_named(archive: Path):
-    try:
-        yield
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise SystemExit(
-            f"{archive} cannot be unpacked: {error}\nIf damaged, remove it and fetch it again."
-        ) from error
-
-
-def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    if not _is_there(folder / member.name, member.size):
-        content.extract(member, folder, filter="data")
-
-
-def _is_there(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
-def _fetch(address: str, part: Path, report) -> None:
-    have = _size(part)
-    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is left to be sent
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; where a file system has no locks, all at once."""
+    with open(path, "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            yield
             return
-        raise
-    with response:
-        if response.status != 206:  # the server knows no ranges
-            have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with open(part, "ab" if have else "wb") as file:
-            while block := response.read(BLOCK):
-                file.write(block)
-                have += len(block)
-                report(have, total)
-    if total is not None and have != total:
-        raise ConnectionError(f"{total - have} bytes are missing")
+        for left in path.parent.glob(f"{path.stem}.*.partial"):  # by a killed process
+            left.unlink(missing_ok=True)
+        yield
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def _run(transfer: Transfer, name: str) -> None:
+    with Progress() as progress:
+        task = progress.add_task(name, total=None)
+        transfer.run(lambda done, total: progress.update(task, completed=done, total=total))

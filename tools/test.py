@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from convnextv2.engine.cli import make_parser
-from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
 from convnextv2.engine.processes import use_cpu_where_no_gpu
 
 
@@ -50,6 +50,7 @@ def main() -> None:
     if args.format_only:
         leave_ground_truth(cfg)
     check_files(cfg, ("test_dataloader",))
+    fetch_checkpoints(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from convnextv2.engine.runner import StrictRunner

@@ -3,7 +3,7 @@
 import os
 
 from convnextv2.engine.cli import make_parser
-from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
 from convnextv2.engine.processes import use_cpu_where_no_gpu
 
 
@@ -49,6 +49,7 @@ def main() -> None:
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)
+    fetch_checkpoints(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from convnextv2.engine.runner import build_runner

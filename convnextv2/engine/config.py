@@ -90,3 +90,23 @@ def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
             "These do not exist:\n" + "\n".join(missing) + "\n"
             "Correct the config, or set them on the command line: --cfg-options SETTING=PATH."
         )
+
+
+def fetch_checkpoints(cfg: "Config") -> None:
+    """Download checkpoints that are given by address, and let ``load_from`` name the copy.
+
+    To call in every process before the runner is made: it would load addresses in mmengine's own
+    way, and a long download would meet the time limit of the process group.
+
+    Raises:
+        OSError: The server does not give the file.
+        ValueError: It is no weight file, or not the right one.
+    """
+    from convnextv2.downloads import fetch_weights
+    from convnextv2.transfers import is_address
+
+    init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg")
+    if isinstance(init_cfg, dict) and is_address(str(init_cfg.get("checkpoint"))):
+        fetch_weights(init_cfg["checkpoint"])
+    if is_address(str(cfg.get("load_from"))):
+        cfg.load_from = str(fetch_weights(cfg.load_from))

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from mmengine.dist import barrier, get_local_rank, is_distributed
-from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor
+
+from convnextv2.downloads import fetch_weights
+from convnextv2.transfers import is_address
 
 from .plain_pickles import load_plain
 
@@ -171,16 +172,9 @@ def _load_safetensors(path: Path, map_location: object) -> dict[str, Tensor]:
 
 
 def _local_file(checkpoint: str) -> Path:
-    if not checkpoint.startswith(("http://", "https://")):
-        path = Path(checkpoint).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
-        return path
-    path = Path(torch.hub.get_dir(), "checkpoints", checkpoint.rsplit("/", 1)[-1])
-    if get_local_rank() == 0 and not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        print_log(f"downloading {checkpoint} to {path}", logger="current")
-        torch.hub.download_url_to_file(checkpoint, str(path))
-    if is_distributed():
-        barrier()
+    if is_address(checkpoint):
+        return fetch_weights(checkpoint)
+    path = Path(checkpoint).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
     return path

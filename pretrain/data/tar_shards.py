@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-import tarfile
 from pathlib import Path
 
-from mmengine.dist import barrier, get_local_rank
 from rich.progress import track
 
+from convnextv2.archives import DAMAGE, read_tar
+from convnextv2.downloads import once_a_machine
 from convnextv2.files import IMAGE_SUFFIXES
 from convnextv2.registry import DATASETS
+from convnextv2.transfers import Transfer, is_address
 
 from .folder import UnlabelledImages
 
@@ -25,9 +26,9 @@ class UnlabelledShards(UnlabelledImages):
     Args:
         shards: Path or address, or a list of them, with braces expanded
             (``data/train-{000..099}.tar``, ``https://host/train-{000..099}.tar``). Addresses are
-            opened by webdataset (http, s3, gs, hf, ``pipe:COMMAND``; extra ``shards``) and copied
-            to `cache_dir` before training, once for each machine; copies that are complete are
-            used again.
+            copied to `cache_dir` before training, once for each machine; copies that are
+            complete are used again. Others than http and https (s3, gs, hf, ``pipe:COMMAND``)
+            and braces need webdataset (extra ``shards``).
         pipeline: Transforms; the first loads ``results['content']``, the bytes of a file.
         cache_dir: Folder of the copies.
 
@@ -82,14 +83,14 @@ def read_index(shard: Path) -> list[dict]:
     if not shard.is_file():
         raise FileNotFoundError(f"the shard {shard.absolute()} does not exist")
     try:
-        # "r:" is without compression: only so can an image be read by its offset.
-        with tarfile.open(shard, "r:") as tar:
-            members = [m for m in tar if m.isfile() and m.name.lower().endswith(IMAGE_SUFFIXES)]
-            # tarfile takes a broken header for the end; a whole archive ends in blocks of zeros.
-            tar.fileobj.seek(tar.offset)
-            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError(f"no end of the archive at byte {tar.offset}")
-    except tarfile.TarError as error:
+        # Without compression: only so can an image be read by its offset.
+        with open(shard, "rb") as file:
+            members = [
+                member
+                for member in read_tar(file)
+                if member.isfile() and member.name.lower().endswith(IMAGE_SUFFIXES)
+            ]
+    except DAMAGE as error:
         raise ValueError(f"{shard} is no tar file, compressed, or truncated: {error}") from error
     return [
         {
@@ -114,21 +115,26 @@ def fetch(addresses: list[str], folder: Path) -> dict[str, Path]:
         address: folder / f"{digest}-{address.rsplit('/', 1)[-1]}"
         for address, digest in digests.items()
     }
-    missing = [address for address, path in paths.items() if not path.exists()]
-    if missing and get_local_rank() == 0:
+
+    def copy_missing() -> None:
+        missing = [address for address, path in paths.items() if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for address in track(missing, "copying shards"):
             _copy(address, paths[address])
-    barrier()
+
+    once_a_machine(copy_missing)
     return paths
 
 
 def _copy(address: str, path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with _webdataset().gopen(address) as source, open(partial, "wb") as target:
-            while block := source.read(2**20):
-                target.write(block)
+        if is_address(address):
+            Transfer(address, partial).run()
+        else:
+            with _webdataset().gopen(address) as source, open(partial, "wb") as target:
+                while block := source.read(2**20):
+                    target.write(block)
         read_index(partial)  # a connection that breaks off leaves a truncated one
         os.replace(partial, path)
     except (OSError, ValueError) as error:

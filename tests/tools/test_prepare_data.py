@@ -132,7 +132,7 @@ def test_imagenet_is_unpacked_sorted_and_counted(tmp_path):
             data_layouts.Archive("ILSVRC2012_img_val.tar", val, [data_layouts.Part("val", 3)]),
         ]
 
-    with pytest.raises(SystemExit, match=r"img_train\.tar has the md5 .*, expected 0"):
+    with pytest.raises(ValueError, match=r"img_train\.tar has the md5 .*, expected 0"):
         prepare_imagenet.unpack_archives(archives("md5:0", val), tmp_path)
     assert (tmp_path / "ILSVRC2012_img_train.tar").is_file()  # the user's own is not removed
 

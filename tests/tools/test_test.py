@@ -1,10 +1,12 @@
 """Testing as users start it: metrics, files for others to read, pictures."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from file_server import serve
 from processes import REPO, config, run, run_shell, train
 
 pytestmark = pytest.mark.slow
@@ -157,10 +159,12 @@ def test_segmenter_metrics_label_maps_and_pictures(cwd, finished):
 
 
 def test_segmenter_with_test_time_augmentation(cwd, untrained):
-    args = config("upernet"), untrained("upernet")
+    files = {"x.pth?a=b": Path(untrained("upernet")).read_bytes()}
     for folder, flags in {"plain": [], "tta": ["--tta"]}.items():
-        work_dir = f"work_dirs/{folder}"
-        status, output = run(cwd, "test.py", *args, *flags, "--out", folder, "--work-dir", work_dir)
+        with serve(files) as (address, _):
+            args = config("upernet"), f"{address}/x.pth?a=b", *flags, "--out", folder
+            out = "--work-dir", f"work_dirs/{folder}"
+            status, output = run(cwd, "test.py", *args, *out, TORCH_HOME=str(cwd / "torch"))
         assert status == 0, output
     assert metrics_of(cwd / "work_dirs/tta")["mIoU"] > 0
     changed = [

@@ -118,7 +118,8 @@ def main() -> None:
 
 def get_archives(archives: list[Archive], root: Path) -> None:
     """Download and unpack what something is missing of; archives are kept in ``downloads``."""
-    from convnextv2.downloads import download, unpack
+    from convnextv2.archives import unpack
+    from convnextv2.downloads import download
 
     for archive in archives:
         if find_missing_files([archive], root):

@@ -20,6 +20,8 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
+from convnextv2.archives import DAMAGE
+
 FORMAT = "1"  # of what is written; data of another format is written anew
 
 YELL_A = "2019_YELL_2_528000_4978000_image_crop2"
@@ -142,8 +144,11 @@ def extract(wheel: Path, folder: str, files: dict, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(wheel) as archive:
-            contents = {name: archive.read(f"{folder}/{name}") for name in files}
-    except (KeyError, zipfile.BadZipFile) as error:
+            contents = {}
+            for name, (size, _) in files.items():
+                with archive.open(f"{folder}/{name}") as file:
+                    contents[name] = file.read(size + 1)  # whatever its header claims
+    except DAMAGE as error:
         raise DamagedError(f"{wheel}: {error}") from None
     for name, (size, digest) in files.items():
         found = hashlib.sha256(contents[name]).hexdigest()

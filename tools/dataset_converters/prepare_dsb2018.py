@@ -17,9 +17,11 @@ def prepare(root: Path, address: str) -> None:
     """Write our layout from ``stage1_train`` below `root`, which is downloaded if it is not there.
 
     Raises:
-        SystemExit: As of `convert`, or the download fails.
+        SystemExit: As of `convert`.
+        OSError, ValueError: The download or its unpacking fails.
     """
-    from convnextv2.downloads import download, unpack
+    from convnextv2.archives import unpack
+    from convnextv2.downloads import download
 
     original = root / "stage1_train"
     archive = root / "downloads" / address.rsplit("/", 1)[1]

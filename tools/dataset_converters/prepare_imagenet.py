@@ -6,7 +6,6 @@ folders of their classes, as other programs want them. Pre-training looks at no 
 
 import io
 import os
-import tarfile
 from pathlib import Path
 
 from convnextv2.tools.dataset_converters.data_layouts import Archive, find_missing_files
@@ -19,9 +18,11 @@ def unpack_archives(archives: list[Archive], root: Path) -> None:
     """Unpack the archives of training and validation that the user put there.
 
     Raises:
-        SystemExit: One is not there, or not the right one.
+        SystemExit: One is not there.
+        ValueError: One is not the right one, or damaged.
     """
-    from convnextv2.downloads import check, unpack, unpack_nested
+    from convnextv2.archives import unpack, unpack_nested
+    from convnextv2.downloads import check
 
     for archive in archives:
         if not find_missing_files([archive], root):
@@ -65,7 +66,8 @@ def read_synsets(root: Path) -> dict[int, tuple[str, int]]:
     """Class number -> its folder's name and training images, from the kit; empty without it.
 
     Raises:
-        SystemExit: The kit is damaged, or scipy, which reads it, is not installed.
+        SystemExit: scipy, which reads it, is not installed.
+        ValueError: The kit is damaged.
     """
     content = _read_devkit(root, "meta.mat")
     if content is None:
@@ -98,8 +100,6 @@ def _read_devkit(root: Path, name: str):
     path = root / f"{DEVKIT}.tar.gz"
     if not path.is_file():
         return None
-    try:
-        with tarfile.open(path) as kit:
-            return io.BytesIO(kit.extractfile(f"{DEVKIT}/data/{name}").read())
-    except (tarfile.TarError, EOFError, OSError, KeyError) as error:
-        raise SystemExit(f"{path} is damaged, or not the development kit: {error}") from error
+    from convnextv2.archives import read_member
+
+    return io.BytesIO(read_member(path, f"{DEVKIT}/data/{name}"))
