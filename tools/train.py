@@ -6,7 +6,12 @@ from pathlib import Path
 
 from convnextv2.engine.cli import make_parser
 from convnextv2.engine.config import check_files, load_config
-from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.engine.processes import (
+    end_with_launcher,
+    first_process,
+    limit_waiting,
+    use_cpu_where_no_gpu,
+)
 
 
 def main() -> None:
@@ -29,7 +34,12 @@ def main() -> None:
         help="scale the learning rate by batch / auto_scale_lr.base_batch_size",
     )
     args = parser.parse_args()
+    end_with_launcher(args.launcher)
     cfg = load_config(args)
+    if first_process():
+        from convnextv2.engine.work_dir import occupy
+
+        occupy(cfg.work_dir)
 
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
@@ -47,20 +57,19 @@ def main() -> None:
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)
+    limit_waiting(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from mmengine.runner import FlexibleRunner
 
     from convnextv2.engine.runner import StrictRunner
+    from convnextv2.engine.signals import stop_on_signals
+
+    stop_on_signals(cfg)
 
     # Only mmengine's flexible runner knows strategies, such as convnextv2.ShardedStrategy.
     runner = FlexibleRunner if "strategy" in cfg else StrictRunner
     runner.from_cfg(cfg).train()
-
-
-def first_process() -> bool:
-    """Whether this is the only or the first process of the run."""
-    return all(int(os.environ.get(name, 0)) == 0 for name in ("RANK", "SLURM_PROCID"))
 
 
 def count_accumulation(cfg) -> None:
