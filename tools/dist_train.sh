@@ -9,7 +9,12 @@
 # each with NNODES, its NODE_RANK and node 0's MASTER_ADDR, in a folder that all of them see.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-CONVNEXTV2_COMMAND=$(printf '%q ' NNODES="${NNODES:-1}" NODE_RANK="${NODE_RANK:-0}" bash "$0" "$@")
+# What a stopped run names to go on.
+variables=()
+for name in NNODES NODE_RANK MASTER_ADDR PORT RESTARTS; do
+    [ -z "${!name:-}" ] || variables+=("$name=${!name}")
+done
+CONVNEXTV2_COMMAND=$(printf '%q ' env "${variables[@]}" bash "$0" "$@")
 export CONVNEXTV2_COMMAND
 config=$1 gpus=$2
 shift 2
