@@ -28,8 +28,7 @@ def test_a_second_run_is_refused_and_after_a_kill_the_next_begins_at_once(tmp_pa
     first = subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True
     )
-    child = int(first.stdout.readline() or first.stdout.readline())
-    child = child or int(first.stdout.readline())
+    child = sum(int(first.stdout.readline()) for _ in range(2))  # the child itself prints 0
     try:
         owner = f"process {first.pid} on {socket.gethostname()} since "
         with pytest.raises(SystemExit, match=owner):
