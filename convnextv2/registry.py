@@ -11,7 +11,9 @@ _LOCATIONS = [
     "convnextv2.backbone",
     "convnextv2.engine.checkpoints",
     "convnextv2.engine.fsdp",
+    "convnextv2.engine.loops",
     "convnextv2.engine.seeding",
+    "convnextv2.engine.signals",
     "convnextv2.images",
     "convnextv2.pretrain",
 ]
@@ -26,6 +28,7 @@ DATASETS = _child(registry.DATASETS)
 DATA_SAMPLERS = _child(registry.DATA_SAMPLERS)
 TRANSFORMS = _child(registry.TRANSFORMS)
 HOOKS = _child(registry.HOOKS)
+LOOPS = _child(registry.LOOPS)
 METRICS = _child(registry.METRICS)
 STRATEGIES = _child(registry.STRATEGIES)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(registry.OPTIM_WRAPPER_CONSTRUCTORS)

@@ -9,6 +9,13 @@
 # each with NNODES, its NODE_RANK and node 0's MASTER_ADDR, in a folder that all of them see.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+# What a stopped run names to go on.
+variables=()
+for name in NNODES NODE_RANK MASTER_ADDR PORT RESTARTS; do
+    [ -z "${!name:-}" ] || variables+=("$name=${!name}")
+done
+CONVNEXTV2_COMMAND=$(printf '%q ' env "${variables[@]}" bash "$0" "$@")
+export CONVNEXTV2_COMMAND
 config=$1 gpus=$2
 shift 2
 address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500}
@@ -27,6 +34,6 @@ if [ "${RESTARTS:-0}" != 0 ]; then
     # Where a user names a checkpoint, every restart begins there.
     [[ " $* " = *" --resume"* ]] || set -- "$@" --resume
 fi
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" -m convnextv2.engine.launch \
     --nnodes="${NNODES:-1}" --nproc-per-node="$gpus" "${meet[@]}" \
     "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"

@@ -9,6 +9,13 @@
 # CPU. SRUN_ARGS is handed to srun (`--time=2-0 --quotatype=spot`).
 set -euo pipefail
 [ $# -ge 3 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+# What a stopped run names to go on.
+variables=()
+for name in GPUS GPUS_PER_NODE CPUS_PER_TASK PORT SRUN_ARGS; do
+    [ -z "${!name:-}" ] || variables+=("$name=${!name}")
+done
+CONVNEXTV2_COMMAND=$(printf '%q ' env "${variables[@]}" bash "$0" "$@")
+export CONVNEXTV2_COMMAND
 partition=$1 job=$2 config=$3
 shift 3
 if [ $# -gt 0 ] && [[ $1 != -* ]]; then # mmdet's scripts have the work dir here

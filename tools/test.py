@@ -7,7 +7,7 @@ from pathlib import Path
 
 from convnextv2.engine.cli import make_parser
 from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
-from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.engine.processes import end_with_launcher, limit_waiting, use_cpu_where_no_gpu
 
 
 def main() -> None:
@@ -31,6 +31,7 @@ def main() -> None:
     )
     parser.add_argument("--tta", action="store_true", help="test-time augmentation (multi-scale)")
     args = parser.parse_args()
+    end_with_launcher(args.launcher)
     cfg = load_config(args)
     if "test_dataloader" not in cfg:
         parser.error(f"{args.config} has no test_dataloader")
@@ -51,6 +52,7 @@ def main() -> None:
         leave_ground_truth(cfg)
     check_files(cfg, ("test_dataloader",))
     fetch_checkpoints(cfg)
+    limit_waiting(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from convnextv2.engine.runner import StrictRunner

@@ -4,7 +4,12 @@ import os
 
 from convnextv2.engine.cli import make_parser
 from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
-from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.engine.processes import (
+    end_with_launcher,
+    first_process,
+    limit_waiting,
+    use_cpu_where_no_gpu,
+)
 
 
 def main() -> None:
@@ -27,7 +32,12 @@ def main() -> None:
         help="scale the learning rate by batch / auto_scale_lr.base_batch_size",
     )
     args = parser.parse_args()
+    end_with_launcher(args.launcher)
     cfg = load_config(args)
+    if first_process():
+        from convnextv2.engine.work_dir import occupy
+
+        occupy(cfg.work_dir)
 
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
@@ -50,16 +60,14 @@ def main() -> None:
 
         refuse_fatal(cfg)
     fetch_checkpoints(cfg)
+    limit_waiting(cfg)
     use_cpu_where_no_gpu(cfg)
 
     from convnextv2.engine.runner import build_runner
+    from convnextv2.engine.signals import stop_on_signals
 
+    stop_on_signals(cfg)
     build_runner(cfg).train()
-
-
-def first_process() -> bool:
-    """Whether this is the only or the first process of the run."""
-    return all(int(os.environ.get(name, 0)) == 0 for name in ("RANK", "SLURM_PROCID"))
 
 
 def count_accumulation(cfg) -> None:

@@ -1,6 +1,5 @@
 """Fully sharded data parallel training, for networks whose optimizer fills a GPU (Huge)."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,6 +8,7 @@ from mmengine.dist import is_main_process
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from convnextv2.files import written_whole
 from convnextv2.registry import STRATEGIES
 
 
@@ -43,10 +43,11 @@ class ShardedStrategy(FSDPStrategy):
 
     def save_checkpoint(self, filename: str, **kwargs: object) -> None:
         """Write a checkpoint beside the target, then rename it over the target."""
-        partial = os.path.join(os.path.dirname(filename), f".{os.path.basename(filename)}.partial")
-        super().save_checkpoint(partial, **kwargs)
-        if is_main_process():
-            os.replace(partial, filename)
+        if not is_main_process():  # which takes part in gathering the state
+            super().save_checkpoint(filename, **kwargs)
+            return
+        with written_whole(filename) as partial:
+            super().save_checkpoint(str(partial), **kwargs)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Give each process its shard of the optimizer's state."""

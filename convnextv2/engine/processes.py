@@ -1,11 +1,61 @@
 """Several processes: where they come from, and what they need without GPUs."""
 
+import ctypes
 import os
+import signal
 import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+# Seconds after which a process that waits for another one in vain ends the job.
+TIMEOUT = 600
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+def first_process() -> bool:
+    """Whether this is the only or the first process of the run."""
+    names = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
+    return all(int(os.environ.get(name, 0)) == 0 for name in names)
+
+
+def end_with_launcher(launcher: str) -> None:
+    """Let this process be killed when the one that started it has ended, however it ended.
+
+    Otherwise its processes would go on when a launcher is killed by ``kill -9``, and a restarted
+    job would meet them in its work dir. Nothing is done where no launcher started it: a process
+    of a user's shell may outlive the shell.
+
+    Args:
+        launcher: ``none``, or what started several processes.
+    """
+    if launcher == "none":
+        return
+    # convnextv2.engine.launch tells who it is: it may have ended before we ask.
+    parent = int(os.environ.get("CONVNEXTV2_LAUNCHER_PID", os.getppid()))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def limit_waiting(cfg: "Config") -> None:
+    """Where the config says nothing of it, let nobody wait longer than `TIMEOUT` for a process."""
+    dist_cfg = cfg.setdefault("env_cfg", {}).setdefault("dist_cfg", {})
+    dist_cfg.setdefault("timeout", TIMEOUT)
 
 
 def use_cpu_where_no_gpu(cfg: "Config") -> None:
@@ -36,7 +86,8 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
         )
     print_log("no GPU: the processes talk through gloo, and SyncBN becomes BN", logger="current")
     # mmengine would select a CUDA device first; it leaves a group that exists as it is.
-    torch.distributed.init_process_group("gloo")
+    seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout", TIMEOUT)
+    torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=seconds))
     cfg.model_wrapper_cfg = {
         "type": "MMDistributedDataParallel",
         "device_ids": None,  # mmengine would name a GPU
