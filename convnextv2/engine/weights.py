@@ -29,6 +29,19 @@ def read_checkpoint(checkpoint: str) -> dict[str, Tensor]:
     return _tensors(_read(checkpoint), checkpoint)
 
 
+def read_content(checkpoint: str) -> object:
+    """Read the whole content of a weight file: dicts of tensors and plain data.
+
+    Args:
+        checkpoint: Path or http(s) address; downloads are kept in torch's hub folder.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file holds objects other than tensors and plain data.
+    """
+    return _read(checkpoint)
+
+
 def read_trained_model(checkpoint: str) -> tuple[dict[str, Tensor], dict]:
     """Read the tensors by name, and what the file says of the data set it was trained on.
 
