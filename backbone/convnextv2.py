@@ -58,7 +58,8 @@ class ConvNeXtV2(BaseModule):
             stem and stage 0; 0 freezes nothing.
         with_cp: Recompute each block in the backward pass instead of storing its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
-            `read_checkpoint.py`; the other arguments of `load_pretrained` can be added.
+            `engine/weights.py`; the other arguments of `load_pretrained` can be added, such as
+            ``prefix='state_dict_ema'`` for a file that holds the network more than once.
 
     Raises:
         ValueError: An unknown arch, or a value outside its range.

@@ -118,6 +118,14 @@ def test_emahooks_checkpoints_need_the_option(prefix, expected):
     assert find_weights(content, prefix).prefix == expected
 
 
+def test_the_nearest_place_to_the_prefix_is_taken():
+    """The very place before those below it, the beginning of a path before its middle."""
+    own = network()
+    assert find_weights({"a": own | below("b", own)}, "a").prefix == "a"
+    content = {"ema": below("a.x", own), "a": below("x", own)}
+    assert find_weights(content, "a").prefix == "a.x"
+
+
 def test_a_prefix_without_weights_is_refused_with_those_that_have_some():
     with pytest.raises(ValueError, match=r"below the prefix 'stem', but below 'net'.*--prefix net"):
         find_weights(below("net", network()), "stem")
