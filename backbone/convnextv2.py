@@ -61,7 +61,8 @@ class ConvNeXtV2(BaseModule):
         response_norm: Makes what stands between a block's linear layers, see `Block`.
         layer_scale: Makes what scales a block's residual branch, see `Block`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
-            `convnextv2/engine/weights.py`; the other arguments of `load_pretrained` can be added.
+            `engine/weights.py`; the other arguments of `load_pretrained` can be added, such as
+            ``prefix='state_dict_ema'`` for a file that holds the network more than once.
 
     Raises:
         ValueError: An unknown arch, or a value outside its range.

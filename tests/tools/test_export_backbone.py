@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 from processes import config, run
 from safetensors import safe_open
 
@@ -40,6 +41,32 @@ def test_the_export_holds_the_trained_backbone_and_its_facts(cwd, finished):
     status, output = run(cwd, "train.py", *args)
     assert status == 0, output
     assert f"{len(trained)} of {len(trained)} tensors matched" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mask-rcnn", "upernet"])
+def test_a_detectors_and_a_segmenters_backbone_keep_their_output_norms(untrained, tmp_path, name):
+    cfg, target = Config.fromfile(config(name)), tmp_path / "backbone.safetensors"
+    checkpoint = untrained(name)
+    line = export_backbone.export(cfg, checkpoint, target)
+    trained = {
+        k.removeprefix("backbone."): v
+        for k, v in read_checkpoint(checkpoint).items()
+        if k.startswith("backbone.")
+    }
+    exported = read_checkpoint(str(target))
+    assert {"norm0.bias", "norm3.weight"} <= exported.keys() == trained.keys()
+    assert all(torch.equal(exported[k], trained[k]) for k in trained)
+    assert f"{len(trained)} tensors" in line
+
+    averaged = {f"module.backbone.{k}": v + 1 for k, v in trained.items()}
+    content = torch.load(checkpoint) | {"ema_state_dict": averaged}
+    torch.save(content, tmp_path / "ema.pth")
+    with pytest.raises(ValueError, match="--prefix"):
+        export_backbone.export(cfg, str(tmp_path / "ema.pth"), target)
+    export_backbone.export(cfg, str(tmp_path / "ema.pth"), target, "ema_state_dict")
+    exported = read_checkpoint(str(target))
+    assert all(torch.equal(exported[k], trained[k] + 1) for k in trained)
 
 
 def test_mean_and_std_are_those_that_training_used(tmp_path):

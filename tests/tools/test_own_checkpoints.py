@@ -19,6 +19,8 @@ custom_hooks = [
 default_hooks = dict(checkpoint=dict(interval=1, save_best={best}, rule="greater"))
 train_cfg = dict(val_interval=1)
 """
+# Beside the averaged weights such a checkpoint holds those of the last step.
+AVERAGED = ["--prefix", "state_dict"]
 TASKS = {
     "upernet": (["mIoU", "aAcc", "mAcc"], ["train_cfg.max_iters=3"], "iter_3.pth"),
     "mask-rcnn": (
@@ -72,8 +74,8 @@ def test_the_best_is_tested_found_with_and_exported(cwd, trained):
     commands = {
         "test.py": [path, best, "--work-dir", "work_dirs/hooked-test"],
         "infer.py": [path, best, "shapes/val", "--out", "hooked-found"],
-        "model_converters/export_backbone.py": [path, best, "hooked.safetensors"],
-        "model_converters/convert_checkpoint.py": [best, "hooked.pth"],
+        "model_converters/export_backbone.py": [path, best, "hooked.safetensors", *AVERAGED],
+        "model_converters/convert_checkpoint.py": [best, "hooked.pth", *AVERAGED],
     }
     for script, args in commands.items():
         status, output = run(cwd, script, *args)

@@ -1,5 +1,6 @@
 """Write the backbone of a training checkpoint as one safetensors file that explains itself.
 
+A detector's and a segmenter's backbone keeps the norms behind its stages, norm0 to norm3.
 Its metadata hold the arch, the image channels with their mean and standard deviation, and what
 is known of the training. Detection and segmentation configs take the file, or the training
 checkpoint as it is, as model.backbone.init_cfg.checkpoint.
@@ -24,6 +25,9 @@ def main() -> None:
     parser.add_argument("checkpoint", help="path or address of its checkpoint")
     parser.add_argument("target", help="file to write, ends in .safetensors")
     parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    parser.add_argument(
+        "--prefix", help="where in the checkpoint the backbone lies, e.g. ema_state_dict"
+    )
     args = parser.parse_args()
     target = Path(args.target)
     if target.suffix != ".safetensors":
@@ -32,27 +36,30 @@ def main() -> None:
         parser.error(f"{target.parent.absolute()} does not exist")
     cfg = read_config(args.config, args.cfg_options)
     try:
-        print(export(cfg, args.checkpoint, target))
+        print(export(cfg, args.checkpoint, target, args.prefix))
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
 
 
-def export(cfg, checkpoint: str, target: Path) -> str:
+def export(cfg, checkpoint: str, target: Path, prefix: str | None = None) -> str:
     """Write the file; returns a line about it.
 
     Raises:
         FileNotFoundError: No such checkpoint, or file of statistics.
-        ValueError: The checkpoint is not one of this config's backbone.
+        ValueError: The checkpoint is not one of this config's backbone, or has several to choose
+            from by `prefix`.
     """
     from convnextv2.backbone import ConvNeXtV2
-    from convnextv2.backbone.pretrained import load_pretrained
+    from convnextv2.backbone.pretrained import fill_backbone, find_backbone
     from convnextv2.engine.weights import read_training_facts
     from convnextv2.tools.model_converters.convert_checkpoint import write
 
     backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
-    network = ConvNeXtV2(**{**backbone, "output_norm": False})
-    load_pretrained(network, checkpoint)
-    state_dict = network.state_dict()
+    network = ConvNeXtV2(**backbone)
+    weights = find_backbone(checkpoint, prefix)
+    fill_backbone(network, weights, checkpoint)
+    # The file of a pre-training has no output norms, and an export none that were not trained.
+    state_dict = {k: v for k, v in network.state_dict().items() if k in weights.tensors}
     mean, std = find_mean_and_std(cfg.model.get("data_preprocessor") or {})
     facts = {
         "arch": json.dumps(backbone.get("arch", "tiny")),
