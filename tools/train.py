@@ -4,14 +4,16 @@ import os
 import re
 from pathlib import Path
 
-from convnextv2.engine.cli import make_parser
+from convnextv2.engine.cli import make_runner_parser, run
 from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
     """Command line entry."""
-    parser = make_parser(
+    parser = make_runner_parser(
         __doc__, "python tools/train.py configs/pretrain/fcmae_convnextv2-atto_demo-trees.py"
     )
     parser.add_argument(
@@ -30,6 +32,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     cfg = load_config(args)
+    need_entries(cfg, args.config, "model", "train_dataloader", "train_cfg", "optim_wrapper")
 
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
@@ -43,7 +46,8 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
-    if first_process() and cfg.default_scope != "mmengine":
+    check_folder(cfg.work_dir, "--work-dir")
+    if first_process() and cfg.get("default_scope", "mmengine") != "mmengine":
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)
@@ -96,4 +100,4 @@ def newest_checkpoint(work_dir: str) -> str | None:
 
 if __name__ == "__main__":
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    main()
+    run(main)

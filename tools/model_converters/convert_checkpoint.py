@@ -5,9 +5,11 @@ their sparse pre-training), timm, transformers, mmpretrain, and this project's t
 checkpoints. Of a detector or segmenter the backbone is taken.
 """
 
-import argparse
 import os
 from pathlib import Path
+
+from convnextv2.engine.cli import make_parser, run
+from convnextv2.engine.outputs import check_file
 
 # The key below which a layout's .pth files keep their tensors; the others have them at the top.
 WRAPPERS = {"official": "model", "minkowski": "model", "mmpretrain": "state_dict"}
@@ -15,11 +17,10 @@ WRAPPERS = {"official": "model", "minkowski": "model", "mmpretrain": "state_dict
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/model_converters/convert_checkpoint.py "
+    parser = make_parser(
+        __doc__,
+        "python tools/model_converters/convert_checkpoint.py "
         "work_dirs/NAME/epoch_800.pth tiny.safetensors --to timm",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SRC", help="path or address of a weight file")
     parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
@@ -35,10 +36,8 @@ def main() -> None:
         parser.error(f"{target}: the name must end in .pth, .pt or .safetensors")
     if not target.parent.is_dir():
         parser.error(f"{target.parent.absolute()} does not exist")
-    try:
-        print(convert(args.source, target, args.to))
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    check_file(target, "DST")
+    print(convert(args.source, target, args.to))
 
 
 def convert(source: str, target: Path, layout: str) -> str:
@@ -94,4 +93,4 @@ def write(tensors: dict, target: Path, layout: str, **metadata: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
