@@ -10,7 +10,6 @@ done, and DIR/results.jsonl, the same objects, one a line, from which results.js
 end. Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
