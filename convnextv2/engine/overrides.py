@@ -234,11 +234,10 @@ def assign(cfg: "Config", option: Option, value: object) -> None:
     *groups, last = option.parts
     node: object = cfg
     for name in groups:
-        index = int(name) if isinstance(node, list) else name
-        child = node[index] if isinstance(node, list) else node.get(name)
-        if child is None:
-            child = node[index] = ConfigDict()
-        node = child
+        listed = isinstance(node, (list, tuple))
+        if not listed and node.get(name) is None:
+            node[name] = ConfigDict()  # a copy of which becomes the entry
+        node = node[int(name) if listed else name]
     if isinstance(node, tuple):
         raise InputError(f"--cfg-options {option.key}: give the whole tuple, now {node}")
     if last == "_delete_":
