@@ -34,9 +34,11 @@ def main() -> None:
 
     from convnextv2.engine.config import read_config
     from convnextv2.engine.outputs import check_folder
+    from convnextv2.engine.settings import need_entries
     from convnextv2.predictor import Predictor
 
     cfg = read_config(args.config, args.cfg_options)
+    need_entries(cfg, args.config, "model", "test_dataloader")
     check_folder(args.out, "--out")
     names = name_images(args.images, args.out)
     predictor = Predictor(cfg, args.checkpoint, args.device)

@@ -38,7 +38,7 @@ def main() -> None:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if args.auto_scale_lr:
-        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
     checkpoint = newest_checkpoint(cfg.work_dir) if args.resume == "auto" else args.resume
@@ -75,7 +75,7 @@ def count_accumulation(cfg) -> None:
     from mmengine.logging import print_log
 
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)
-    scale = cfg.get("auto_scale_lr", {})
+    scale = cfg.get("auto_scale_lr") or {}
     if counts > 1 and scale.get("enable"):
         print_log(
             f"gradients of {counts} iterations make one step: base_batch_size "

@@ -93,6 +93,8 @@ def describe_config_error(error: Exception, path: str) -> str:
         return f"{where}, line {error.lineno}: {error.msg}{text}"
     if isinstance(error, FileNotFoundError) and not os.path.exists(files[-1]):
         return f"{os.path.relpath(files[-2])}: its _base_ {where} does not exist"
+    if isinstance(error, ImportError) and error.__cause__:
+        error = error.__cause__  # mmengine adds all of sys.path
     reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
     return f"{where}{f', line {line}' if line else ''}: {reason}"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from convnextv2.engine.cli import add_debug, make_parser, run, whole
+from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
 from convnextv2.tools.analysis_tools import benchmark_loader
 
@@ -75,7 +76,11 @@ def compare_networks(args: argparse.Namespace) -> None:
     """Measure the contestants of `backbone` or `fcmae` for each arch, and show a table of each."""
     from rich.console import Console
 
+    from convnextv2.backbone import ARCHS
+
     contest = importlib.import_module(f"convnextv2.tools.analysis_tools.benchmark_{args.command}")
+    if unknown := [arch for arch in args.arch if arch not in ARCHS]:
+        raise InputError(f"unknown arch {unknown[0]!r}; choose some of {', '.join(ARCHS)}")
     console = Console()
     tables = []
     for arch in args.arch:

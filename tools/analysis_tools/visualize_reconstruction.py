@@ -1,9 +1,11 @@
 """Draw what a pre-trained FCMAE makes of images: original, visible, reconstructed, pasted."""
 
 from pathlib import Path
+from textwrap import shorten
 
 from convnextv2.engine.cli import make_runner_parser, run, whole
 from convnextv2.engine.config import load_config
+from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
 from convnextv2.engine.settings import need_entries
 from convnextv2.pictures import expand_images, write_grid
@@ -52,7 +54,11 @@ def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list
     from convnextv2.pretrain.reconstruction import reconstruct
 
     model = MODELS.build(cfg.model).to(get_device()).eval()
-    model.load_state_dict(read_checkpoint(checkpoint))
+    try:
+        model.load_state_dict(read_checkpoint(checkpoint))
+    except RuntimeError as error:
+        reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
+        raise InputError(f"{checkpoint} does not fit the config. {reasons}") from error
     transforms = [TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline]
     pipeline = Compose(transforms)
     rows = []

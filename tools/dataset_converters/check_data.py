@@ -9,6 +9,7 @@ from pathlib import Path
 from convnextv2.engine.cli import make_config_parser, run, whole
 from convnextv2.engine.config import read_config
 from convnextv2.engine.outputs import check_folder
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
+    need_entries(cfg, args.config, "model", "train_dataloader")
     check_folder(args.out, "--out")
 
     from rich.progress import track
