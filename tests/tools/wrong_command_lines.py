@@ -214,7 +214,7 @@ OTHERS = {
     "analysis_tools/visualize_reconstruction.py PRE WEIGHTS shapes/val --out shapes": "must end",
     "dataset_converters/check_data.py DET --out 'a file'": "is a file, and no folder",
     "dataset_converters/check_data.py DET --max-lines -1": "0 or more",
-    "dataset_converters/check_data.py DET --cfg-options val_dataloader.dataset.ann_file=no": "fatal",
+    "dataset_converters/check_data.py DET --cfg-options val_dataloader.dataset.ann_file=x": "fatal",
     "dataset_converters/compute_statistics.py PRE --workers -2": "0 or more",
     "dataset_converters/compute_statistics.py PRE --max-images 0": "1 or more",
     "dataset_converters/compute_statistics.py PRE --out shapes": "is a folder",
