@@ -9,7 +9,7 @@ import traceback
 from difflib import get_close_matches
 from pathlib import Path
 
-LONGEST = 600  # characters of somebody else's message
+LONGEST = 400  # characters in a line of somebody else's message
 # Folders of this project that hold Python files.
 OWN = ("convnextv2", "backbone", "pretrain", "detection", "segmentation", "tools")
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,9 +91,8 @@ def _shorten(text: str) -> str:
     # A worker's error holds its whole traceback, of which the last line says what it was.
     if "Traceback (most recent call last)" in text:
         text = text.strip().splitlines()[-1]
-    lines = [line.rstrip() for line in text.strip().splitlines()]
-    short = "\n".join(lines[:8])
-    return short if len(short) <= LONGEST else f"{short[:LONGEST]} ..."
+    lines = [line for line in text.splitlines() if line.strip()][:8]
+    return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]} ..." for line in lines)
 
 
 def _failed_line(error: BaseException) -> str:

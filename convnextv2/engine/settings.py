@@ -52,12 +52,9 @@ RULES = (
     _count("randomness.seed", 0),
     _count("*.in_channels", also=(None, "list")),
     _count("*.num_classes", also=()),
-    _count("*.out_channels"),
     Rule("*.drop_path_rate", 0, 1, Real, "a number from 0 to 1", ()),
     Rule("model.mask_ratio", 0, 1, Real, "a number from 0 to 1", ()),
-    Rule("*.ratio_range.?", TINY, INFINITE, Real, "a number above 0", ()),
-    _count("*.crop_size.?"),
-    _count("*.scale.?"),
+    Rule("*.crop_size.?", TINY, INFINITE, Real, "a number above 0", ()),
 )
 # Entries that hold others.
 GROUPS = (

@@ -1,6 +1,7 @@
 """Values that cannot be are named before anything is built."""
 
 import re
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -8,6 +9,8 @@ from mmengine.config import Config
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file, check_folder
 from convnextv2.engine.settings import check_settings, need_entries
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize(
@@ -22,12 +25,17 @@ from convnextv2.engine.settings import check_settings, need_entries
         ({"model": 3}, "model must be a group of settings"),
         ({"a": [{"data_root": 3}]}, "a.0.data_root must be a path, not 3"),
         ({"model": {"heads": [{"num_classes": 0}]}}, "model.heads.0.num_classes must be"),
-        ({"pipeline": [{"crop_size": (0, 5)}]}, "pipeline.0.crop_size.0 must be a whole number"),
+        ({"pipeline": [{"crop_size": (0, 5)}]}, "pipeline.0.crop_size.0 must be a number above 0"),
     ],
 )
 def test_value_that_cannot_be_is_named(entries, message):
     with pytest.raises(InputError, match=re.escape(message)):
         check_settings(Config(entries))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*/*.py")), ids=lambda path: path.stem)
+def test_every_config_passes(path):
+    check_settings(Config.fromfile(path))
 
 
 def test_all_are_named_at_once():
