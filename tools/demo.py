@@ -4,7 +4,6 @@ Each step is one of the commands that users type, run as they would run it; its 
 outputs/demo/logs. An interrupted demo goes on where it was when started again.
 """
 
-import argparse
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from convnextv2.engine.cli import make_parser, run
 from convnextv2.engine.config import read_config
 
 TOOLS = Path(__file__).parent
@@ -65,9 +65,7 @@ class Result:
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python tools/demo.py --fresh"
-    )
+    parser = make_parser(__doc__, "python tools/demo.py --fresh")
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted demo")
     args = parser.parse_args()
 
@@ -95,7 +93,7 @@ def main() -> None:
             if not console.is_terminal:
                 console.print(f"{name} ...", highlight=False)
             task = progress.add_task(name, total=None, note="")
-            done[name] = run(name, command, progress, task)
+            done[name] = run_tool(name, command, progress, task)
             progress.update(task, total=1, completed=1, note=f"{done[name].seconds:.0f} s")
             state.write_text(json.dumps({k: asdict(v) for k, v in done.items()}))
 
@@ -142,7 +140,7 @@ def work_dir(task: str, start: str) -> str:
     return str(OUT / "runs" / f"{TASKS[task][0].stem}_{start.lower()}")
 
 
-def run(name: str, command: list[str], progress: Progress, task: TaskID) -> Result:
+def run_tool(name: str, command: list[str], progress: Progress, task: TaskID) -> Result:
     """Run one tool, show how far it is, and return what it took.
 
     Raises:
@@ -209,4 +207,4 @@ def show(console: Console, done: dict[str, Result]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,50 +5,43 @@ a list in the form of COCO's results: image_id (the image's number in this run, 
 category_id (from 1, in the order of the classes), category_name, bbox [x, y, width, height], score,
 and segmentation as RLE where the model has masks. Segmentation writes DIR/labels/, a PNG of one
 byte a pixel as the data set's own labels are: where 0 is what nobody labelled, classes begin at 1.
-Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
+A run that is stopped leaves what it has found so far: labels and pictures of the images that are
+done, and DIR/results.jsonl, the same objects, one a line, from which results.json is made at the
+end. Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
 """
 
-import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
+from convnextv2.engine.cli import make_config_parser, run, share, whole
+
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/infer.py CONFIG work_dirs/NAME/epoch_36.pth photos/ "
-        "--out found",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_config_parser(
+        __doc__, "python tools/infer.py CONFIG work_dirs/NAME/epoch_36.pth photos/ --out found"
     )
-    parser.add_argument("config", help="path of the config")
     parser.add_argument("checkpoint", help="path or address of the checkpoint")
     parser.add_argument("images", nargs="+", help="images, or folders with any sub-folders")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
-    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out what scores less")
+    parser.add_argument("--score-thr", type=share, default=0.3, help="leave out what scores less")
     parser.add_argument(
-        "--batch-size", type=int, default=1, help="images of one size to compute at once"
+        "--batch-size", type=whole(1), default=1, help="images of one size to compute at once"
     )
     parser.add_argument("--device", help="such as cpu or cuda:1; default: the GPU, if there is one")
-    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in test.py")
     args = parser.parse_args()
-    if not 0 <= args.score_thr <= 1:
-        parser.error(f"--score-thr is a probability, 0 to 1, not {args.score_thr}")
-    if args.batch_size < 1:
-        parser.error(f"--batch-size must be at least 1, not {args.batch_size}")
 
     from convnextv2.engine.config import read_config
+    from convnextv2.engine.outputs import check_folder
+    from convnextv2.engine.settings import need_entries
     from convnextv2.predictor import Predictor
 
+    cfg = read_config(args.config, args.cfg_options)
+    need_entries(cfg, args.config, "model", "test_dataloader")
+    check_folder(args.out, "--out")
     names = name_images(args.images, args.out)
-    try:
-        Path(args.out).mkdir(parents=True, exist_ok=True)
-        cfg = read_config(args.config, args.cfg_options)
-        predictor = Predictor(cfg, args.checkpoint, args.device)
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    predictor = Predictor(cfg, args.checkpoint, args.device)
     sys.exit(infer(predictor, names, Path(args.out), args.score_thr, args.batch_size))
 
 
@@ -82,24 +75,21 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
-    from convnextv2.files import AtomicLocalBackend
+    from convnextv2.results import ResultsFile
 
     numbers = {path: number for number, path in enumerate(names, 1)}
-    results, unreadable, done = [], [], 0
-    detects = False
-    for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
-        path = prediction.source
-        if "pred_sem_seg" in prediction.sample:
-            write_labels(predictor, prediction, names[path], out)
-        else:
-            detects = True
-            found = write_objects(predictor, prediction, names[path], out, score_thr)
-            results += [{"image_id": numbers[path], **entry} for entry in found]
-        done += 1
-    if detects:
-        lines = ",\n".join(map(json.dumps, results))  # one object a line
-        AtomicLocalBackend().put(f"[\n{lines}\n]\n".encode(), out / "results.json")
-    objects = f", {len(results)} objects of score {score_thr} or more" if detects else ""
+    unreadable, done = [], 0
+    with ResultsFile(out / "results.json") as results:
+        for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
+            path = prediction.source
+            if "pred_sem_seg" in prediction.sample:
+                write_labels(predictor, prediction, names[path], out)
+            else:
+                found = write_objects(predictor, prediction, names[path], out, score_thr)
+                results.add([{"image_id": numbers[path], **entry} for entry in found])
+            done += 1
+    detects = results.count is not None
+    objects = f", {results.count} objects of score {score_thr} or more" if detects else ""
     print(f"{done} of {len(names)} images{objects}: {out.absolute()}")
     if unreadable:
         lines = "".join(f"\n  {error}" for error in unreadable)
@@ -155,4 +145,4 @@ def to_rgb(image):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

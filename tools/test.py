@@ -5,14 +5,16 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from convnextv2.engine.cli import make_parser
+from convnextv2.engine.cli import make_runner_parser, run
 from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
+from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.processes import end_with_launcher, limit_waiting, use_cpu_where_no_gpu
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
     """Command line entry."""
-    parser = make_parser(
+    parser = make_runner_parser(
         __doc__, "python tools/test.py CONFIG work_dirs/NAME/epoch_36.pth --show-dir pictures"
     )
     parser.add_argument("checkpoint", help="path or address of the checkpoint")
@@ -33,11 +35,10 @@ def main() -> None:
     args = parser.parse_args()
     end_with_launcher(args.launcher)
     cfg = load_config(args)
-    if "test_dataloader" not in cfg:
-        parser.error(f"{args.config} has no test_dataloader")
+    need_entries(cfg, args.config, "model", "test_dataloader", "test_evaluator")
     if args.format_only and not args.out:
         parser.error("--format-only writes files: say where, --out DIR")
-    if (args.out or args.show_dir) and cfg.default_scope == "mmengine":
+    if (args.out or args.show_dir) and cfg.get("default_scope", "mmengine") == "mmengine":
         parser.error("pre-training is drawn by tools/analysis_tools/visualize_reconstruction.py")
     cfg.load_from = args.checkpoint
     # The checkpoint fills the whole model.
@@ -51,6 +52,10 @@ def main() -> None:
     if args.format_only:
         leave_ground_truth(cfg)
     check_files(cfg, ("test_dataloader",))
+    check_folder(cfg.work_dir, "--work-dir")
+    for setting, folder in (("--out", args.out), ("--show-dir", args.show_dir)):
+        if folder:
+            check_folder(folder, setting)
     fetch_checkpoints(cfg)
     limit_waiting(cfg)
     use_cpu_where_no_gpu(cfg)
@@ -165,4 +170,4 @@ def use_tta(cfg, parser) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,19 +2,21 @@
 
 import os
 
-from convnextv2.engine.cli import make_parser
+from convnextv2.engine.cli import make_runner_parser, run
 from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
+from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.processes import (
     end_with_launcher,
     first_process,
     limit_waiting,
     use_cpu_where_no_gpu,
 )
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
     """Command line entry."""
-    parser = make_parser(
+    parser = make_runner_parser(
         __doc__, "python tools/train.py configs/pretrain/fcmae_convnextv2-atto_demo-trees.py"
     )
     parser.add_argument(
@@ -34,16 +36,13 @@ def main() -> None:
     args = parser.parse_args()
     end_with_launcher(args.launcher)
     cfg = load_config(args)
-    if first_process():
-        from convnextv2.engine.work_dir import occupy
-
-        occupy(cfg.work_dir)
+    need_entries(cfg, args.config, "model", "train_dataloader", "train_cfg", "optim_wrapper")
 
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if args.auto_scale_lr:
-        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
     checkpoint = args.resume
@@ -55,7 +54,8 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
-    if first_process() and cfg.default_scope != "mmengine":
+    check_folder(cfg.work_dir, "--work-dir")
+    if first_process() and cfg.get("default_scope", "mmengine") != "mmengine":
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)
@@ -78,7 +78,7 @@ def count_accumulation(cfg) -> None:
     from mmengine.logging import print_log
 
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)
-    scale = cfg.get("auto_scale_lr", {})
+    scale = cfg.get("auto_scale_lr") or {}
     if counts > 1 and scale.get("enable"):
         print_log(
             f"gradients of {counts} iterations make one step: base_batch_size "
@@ -90,4 +90,4 @@ def count_accumulation(cfg) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    main()
+    run(main)

@@ -5,11 +5,16 @@ Nothing heavy is imported at the top, so that `--help` of the commands answers a
 
 import argparse
 import os
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convnextv2.engine.errors import InputError, suggest
+
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 
 
 def load_config(args: argparse.Namespace) -> "Config":
@@ -28,15 +33,66 @@ def load_config(args: argparse.Namespace) -> "Config":
 
 
 def read_config(path: str, options: list[str] | None = None) -> "Config":
-    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line."""
-    from mmengine.config import Config, DictAction
+    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line.
 
-    cfg = Config.fromfile(path)
-    if options:
-        holder = argparse.Namespace()
-        DictAction("--cfg-options", "cfg_options")(None, holder, options)
-        cfg.merge_from_dict(holder.cfg_options)
+    Raises:
+        InputError: There is no such config, it cannot be run, a key exists nowhere, or a value
+            cannot be.
+    """
+    check_config_path(path)
+
+    from mmengine.config import Config
+
+    from convnextv2.engine.overrides import override
+    from convnextv2.engine.settings import check_settings
+
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:
+        raise InputError(describe_config_error(error, path)) from error
+    override(cfg, options or [])
+    check_settings(cfg)
     return cfg
+
+
+def check_config_path(path: str) -> None:
+    """Stop if there is no config at a path, with the names that resemble it.
+
+    Raises:
+        InputError: There is none.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise InputError(f"the config {path} is a folder; give one of the .py files in it")
+    if not file.exists():
+        folder = file.parent
+        if not folder.is_dir():
+            raise InputError(f"the config {path} does not exist, nor does its folder")
+        names = [entry.name for entry in folder.glob("*.py")]
+        raise InputError(f"the config {path} does not exist{suggest(file.name, names)}")
+    if file.suffix not in CONFIG_SUFFIXES:
+        raise InputError(f"{path} is no config: its name must end in {', '.join(CONFIG_SUFFIXES)}")
+
+
+def describe_config_error(error: Exception, path: str) -> str:
+    """What went wrong while a config was read, with the file, which may be a base, and the line."""
+    files, line = [path], None
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        name = frame.f_locals.get("filename")
+        if frame.f_code.co_name in ("_file2dict", "_parse_lazy_import") and name:
+            files.append(os.path.abspath(name))
+        if frame.f_code.co_filename == files[-1]:
+            line = number
+    where = os.path.relpath(files[-1]) if len(files) > 1 else path
+    if isinstance(error, SyntaxError):
+        text = f": {error.text.strip()}" if error.text else ""
+        return f"{where}, line {error.lineno}: {error.msg}{text}"
+    if isinstance(error, FileNotFoundError) and not os.path.exists(files[-1]):
+        return f"{os.path.relpath(files[-2])}: its _base_ {where} does not exist"
+    if isinstance(error, ImportError) and error.__cause__:
+        error = error.__cause__  # mmengine adds all of sys.path
+    reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return f"{where}{f', line {line}' if line else ''}: {reason}"
 
 
 def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
@@ -55,12 +111,19 @@ def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
         if path and "://" not in path and not Path(path).expanduser().exists():
             missing.append(f"  {path}   ({setting})")
 
+    def need_file(path: str | None, setting: str) -> None:
+        need(path, setting)
+        if path and Path(path).expanduser().is_dir():
+            missing.append(f"  {path}   is a folder, not a file   ({setting})")
+        elif path and Path(path).is_file() and not Path(path).stat().st_size:
+            missing.append(f"  {path}   is empty   ({setting})")
+
     def dataset(entry: dict, setting: str) -> None:
         root = entry.get("data_root") or ""
         need(root, f"{setting}.data_root")
         if not root or Path(root).exists():
             if entry.get("ann_file"):
-                need(os.path.join(root, entry["ann_file"]), f"{setting}.ann_file")
+                need_file(os.path.join(root, entry["ann_file"]), f"{setting}.ann_file")
             for key, folder in (entry.get("data_prefix") or {}).items():
                 if folder:
                     need(os.path.join(root, folder), f"{setting}.data_prefix.{key}")
@@ -74,17 +137,17 @@ def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
             name = loader.replace("dataloader", "evaluator")
             evaluators = cfg.get(name) or []
             for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-                need(evaluator.get("ann_file"), f"{name}.ann_file")
+                need_file(evaluator.get("ann_file"), f"{name}.ann_file")
     init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg") or {}
     if isinstance(init_cfg, dict) and "train_dataloader" in loaders:
-        need(init_cfg.get("checkpoint"), "model.backbone.init_cfg.checkpoint")
+        need_file(init_cfg.get("checkpoint"), "model.backbone.init_cfg.checkpoint")
     preprocessor = cfg.get("model", {}).get("data_preprocessor") or {}
-    need(
+    need_file(
         preprocessor.get("statistics"),
         "model.data_preprocessor.statistics, from "
         "tools/dataset_converters/compute_statistics.py CONFIG",
     )
-    need(cfg.get("load_from"), "load_from, or the checkpoint on the command line")
+    need_file(cfg.get("load_from"), "load_from, or the checkpoint on the command line")
     if missing:
         raise SystemExit(
             "These do not exist:\n" + "\n".join(missing) + "\n"

@@ -264,8 +264,8 @@ def test_only_a_run_without_any_image_fails(tree, untrained):
         assert message in output
         assert "Traceback" not in output
     for option, value, message in [
-        ("--score-thr", 30, "--score-thr is a probability, 0 to 1, not 30"),
-        ("--batch-size", 0, "--batch-size must be at least 1, not 0"),
+        ("--score-thr", 30, "'30' is no number from 0 to 1"),
+        ("--batch-size", 0, "'0' is no whole number, 1 or more"),
     ]:
         status, output = infer("in/a.jpg", "--out", "found", option, value)
         assert status == 2, output

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from convnextv2.engine.cli import add_debug, make_parser, run, whole
+from convnextv2.engine.errors import InputError
+from convnextv2.engine.outputs import check_file
 from convnextv2.tools.analysis_tools import benchmark_loader
 
 # Name of the command and of benchmark_NAME.py: what it compares, batch, image height and width.
@@ -41,24 +44,28 @@ class Figures:
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/analysis_tools/benchmark.py backbone --arch tiny "
-        "--json backbone.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        __doc__,
+        "python tools/analysis_tools/benchmark.py backbone --arch tiny --json backbone.json",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (help_text, batch, shape) in COMMANDS.items():
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--arch", nargs="+", default=["tiny"], help="some of atto ... huge")
-        command.add_argument("--batch", type=int, default=batch)
-        command.add_argument("--shape", nargs=2, type=int, default=shape, metavar=("H", "W"))
-        command.add_argument("--repeats", type=int, default=7, help="rounds; the median counts")
+        command.add_argument("--batch", type=whole(1), default=batch)
+        command.add_argument("--shape", nargs=2, type=whole(1), default=shape, metavar=("H", "W"))
+        command.add_argument(
+            "--repeats", type=whole(1), default=7, help="rounds; the median counts"
+        )
         command.add_argument("--only", nargs="+", help="names, or beginnings of names, to measure")
         command.add_argument("--json", metavar="FILE", help="also write the figures there")
+        add_debug(command)
     loader = commands.add_parser("loader", help="images read and augmented, by core and stage")
     benchmark_loader.add_arguments(loader)
+    add_debug(loader)
     args = parser.parse_args()
+    if args.json:
+        check_file(args.json, "--json")
     if args.command == "loader":
         benchmark_loader.run(args, machine())
     else:
@@ -69,7 +76,11 @@ def compare_networks(args: argparse.Namespace) -> None:
     """Measure the contestants of `backbone` or `fcmae` for each arch, and show a table of each."""
     from rich.console import Console
 
+    from convnextv2.backbone import ARCHS
+
     contest = importlib.import_module(f"convnextv2.tools.analysis_tools.benchmark_{args.command}")
+    if unknown := [arch for arch in args.arch if arch not in ARCHS]:
+        raise InputError(f"unknown arch {unknown[0]!r}; choose some of {', '.join(ARCHS)}")
     console = Console()
     tables = []
     for arch in args.arch:
@@ -208,4 +219,4 @@ def show(console, title: str, figures: list[Figures], reference: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from convnextv2.engine.cli import add_cfg_options, whole
+
 REFERENCE = "OpenCV alone"  # decoding, cropping and resizing in a bare loop
 BATCH = 50
 
@@ -18,15 +20,17 @@ def add_arguments(command) -> None:
     command.add_argument("config", nargs="?", default=config, help=f"default: {config}")
     command.add_argument(
         "--generate",
-        type=int,
+        type=whole(1),
         metavar="N",
         help="measure on so many generated JPEG files, 500 x 375 and about 115 kB each, in place "
         "of the config's data set",
     )
-    command.add_argument("--images", type=int, default=400, help="read so many in each round")
-    command.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="of DataLoader")
-    command.add_argument("--repeats", type=int, default=5, help="rounds; the median counts")
-    command.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    command.add_argument("--images", type=whole(1), default=400, help="read so many in each round")
+    command.add_argument(
+        "--workers", nargs="+", type=whole(0), default=[0, 1, 2], help="of DataLoader"
+    )
+    command.add_argument("--repeats", type=whole(1), default=5, help="rounds; the median counts")
+    add_cfg_options(command)
     command.add_argument("--json", metavar="FILE", help="also write the figures there")
 
 
@@ -39,11 +43,13 @@ def run(args, machine: str) -> None:
     from rich.table import Table
 
     from convnextv2.engine.config import read_config
+    from convnextv2.engine.settings import need_entries
 
     # One core for each process, as DataLoader's workers have it.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     cfg = read_config(args.config, args.cfg_options)
+    need_entries(cfg, args.config, "train_dataloader")
     entry = cfg.train_dataloader.dataset
     init_default_scope("mmengine")
     with tempfile.TemporaryDirectory() as folder:

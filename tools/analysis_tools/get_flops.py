@@ -5,7 +5,7 @@ mmdet, a two-stage detector is counted with as many proposals as it tests, and i
 as many boxes as it returns. Pre-training is counted with every patch visible.
 """
 
-import argparse
+from convnextv2.engine.cli import make_config_parser, run, whole
 
 # Where the paper counts: Tables 6 and 7; pre-training at its crop size.
 SHAPES = {"mmdet": (800, 1280), "mmseg": (512, 2048), "mmengine": (224, 224)}
@@ -13,26 +13,24 @@ SHAPES = {"mmdet": (800, 1280), "mmseg": (512, 2048), "mmengine": (224, 224)}
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/analysis_tools/get_flops.py CONFIG --shape 800 1280",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_config_parser(
+        __doc__, "python tools/analysis_tools/get_flops.py CONFIG --shape 800 1280"
     )
-    parser.add_argument("config", help="path of the config")
     parser.add_argument(
         "--shape",
         nargs=2,
-        type=int,
+        type=whole(1),
         metavar=("H", "W"),
         help="of the image; default 800 1280 for detection, 512 2048 for segmentation, 224 224 "
         "for pre-training",
     )
-    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in train.py")
     args = parser.parse_args()
 
     from convnextv2.engine.config import read_config
+    from convnextv2.engine.settings import need_entries
 
     cfg = read_config(args.config, args.cfg_options)
+    need_entries(cfg, args.config, "model", "default_scope")
     shape = tuple(args.shape or SHAPES[cfg.default_scope])
     model = build(cfg)
     show(args.config, shape, count_parameters(model), count_macs(model, shape))
@@ -114,4 +112,4 @@ def show(config: str, shape: tuple[int, int], parameters: dict, macs: dict) -> N
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,27 +2,31 @@
 
 from pathlib import Path
 
-from convnextv2.engine.cli import make_parser
+from convnextv2.engine.cli import make_runner_parser, run, share, whole
 from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.outputs import check_file
 from convnextv2.engine.processes import use_cpu_where_no_gpu
 from convnextv2.pictures import outline, paint, write_grid
 from convnextv2.predictor import Predictor
 
+PICTURES = (".png", ".jpg", ".jpeg")
 COLUMNS = ("photograph", "ground truth", "prediction")
 
 
 def main() -> None:
     """Command line entry."""
-    parser = make_parser(
+    parser = make_runner_parser(
         __doc__,
         "python tools/analysis_tools/visualize_predictions.py CONFIG work_dirs/NAME/iter_300.pth "
         "--out trees.png",
     )
     parser.add_argument("checkpoint", help="path or address of the checkpoint")
     parser.add_argument("--out", default="predictions.png", help="picture to write")
-    parser.add_argument("--max-images", type=int, default=4, help="draw no more than this")
-    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out what scores less")
-    parser.add_argument("--scale", type=int, default=2, help="enlarge the images, for thin lines")
+    parser.add_argument("--max-images", type=whole(1), default=4, help="draw no more than this")
+    parser.add_argument("--score-thr", type=share, default=0.3, help="leave out what scores less")
+    parser.add_argument(
+        "--scale", type=whole(1), default=2, help="enlarge the images, for thin lines"
+    )
     args = parser.parse_args()
     cfg = load_config(args)
     if "visualizer" not in cfg or "test_dataloader" not in cfg:
@@ -32,6 +36,7 @@ def main() -> None:
         )
     cfg.load_from = args.checkpoint
     check_files(cfg, ("test_dataloader",))
+    check_file(args.out, "--out", PICTURES)
     use_cpu_where_no_gpu(cfg)
 
     rows = predict(cfg, args.checkpoint, args.max_images, args.score_thr, args.scale)
@@ -51,10 +56,7 @@ def predict(cfg, checkpoint: str, max_images: int, score_thr: float, scale: int)
     from mmengine.dataset import pseudo_collate
     from mmengine.registry import DATASETS
 
-    try:
-        predictor = Predictor(cfg, checkpoint)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    predictor = Predictor(cfg, checkpoint)
     model, palette = predictor.model, predictor.palette
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     rows = []
@@ -79,4 +81,4 @@ def predict(cfg, checkpoint: str, max_images: int, score_thr: float, scale: int)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

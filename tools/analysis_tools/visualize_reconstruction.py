@@ -1,15 +1,19 @@
 """Draw what a pre-trained FCMAE makes of images: original, visible, reconstructed, pasted."""
 
 from pathlib import Path
+from textwrap import shorten
 
-from convnextv2.engine.cli import make_parser
+from convnextv2.engine.cli import make_runner_parser, run, whole
 from convnextv2.engine.config import load_config
+from convnextv2.engine.errors import InputError
+from convnextv2.engine.outputs import check_file
+from convnextv2.engine.settings import need_entries
 from convnextv2.pictures import expand_images, write_grid
 
 
 def main() -> None:
     """Command line entry."""
-    parser = make_parser(
+    parser = make_runner_parser(
         __doc__,
         "python tools/analysis_tools/visualize_reconstruction.py CONFIG "
         "work_dirs/NAME/iter_500.pth photos/ --out reconstruction.png",
@@ -17,11 +21,13 @@ def main() -> None:
     parser.add_argument("checkpoint", help="path or address of the pre-training checkpoint")
     parser.add_argument("images", nargs="+", help="images, or folders of images")
     parser.add_argument("--out", default="reconstruction.png", help="picture to write")
-    parser.add_argument("--seed", type=int, default=0, help="of crops and masks")
-    parser.add_argument("--max-images", type=int, default=8, help="draw no more than this")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of crops and masks")
+    parser.add_argument("--max-images", type=whole(1), default=8, help="draw no more than this")
     args = parser.parse_args()
-    paths = expand_images(args.images)[: args.max_images]
     cfg = load_config(args)
+    need_entries(cfg, args.config, "model", "train_dataloader")
+    check_file(args.out, "--out", (".png", ".jpg", ".jpeg"))
+    paths = expand_images(args.images)[: args.max_images]
 
     rows = reconstruct_files(cfg, args.checkpoint, paths, args.seed)
 
@@ -48,7 +54,11 @@ def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list
     from convnextv2.pretrain.reconstruction import reconstruct
 
     model = MODELS.build(cfg.model).to(get_device()).eval()
-    model.load_state_dict(read_checkpoint(checkpoint))
+    try:
+        model.load_state_dict(read_checkpoint(checkpoint))
+    except RuntimeError as error:
+        reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
+        raise InputError(f"{checkpoint} does not fit the config. {reasons}") from error
     transforms = [TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline]
     pipeline = Compose(transforms)
     rows = []
@@ -62,4 +72,4 @@ def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,28 +4,29 @@ Ends with counts, and with pictures: sizes and classes of the objects, and sampl
 pipeline makes them. Exit status 1 if something is fatal; training refuses such data.
 """
 
-import argparse
 from pathlib import Path
 
+from convnextv2.engine.cli import make_config_parser, run, whole
 from convnextv2.engine.config import read_config
+from convnextv2.engine.outputs import check_folder
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/dataset_converters/check_data.py "
+    parser = make_config_parser(
+        __doc__,
+        "python tools/dataset_converters/check_data.py "
         "configs/detection/mask-rcnn_convnextv2-tiny_fpn_custom.py --out check",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="path of the config")
     parser.add_argument("--out", default="check_data", metavar="DIR", help="folder of the pictures")
     parser.add_argument(
-        "--max-lines", type=int, default=100, help="name no more findings than this"
+        "--max-lines", type=whole(0), default=100, help="name no more findings than this"
     )
-    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
+    need_entries(cfg, args.config, "model", "train_dataloader")
+    check_folder(args.out, "--out")
 
     from rich.progress import track
 
@@ -137,4 +138,4 @@ def draw_samples(cfg, out: Path, columns: int = 4, rows: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

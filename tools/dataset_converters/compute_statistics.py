@@ -4,41 +4,39 @@ The images are those of the config's train_dataloader, decoded as in training an
 Let the model use the file: --cfg-options model.data_preprocessor.statistics=FILE
 """
 
-import argparse
 from pathlib import Path
 
+from convnextv2.engine.cli import make_config_parser, run, whole
 from convnextv2.engine.config import read_config
+from convnextv2.engine.outputs import check_file
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/dataset_converters/compute_statistics.py "
+    parser = make_config_parser(
+        __doc__,
+        "python tools/dataset_converters/compute_statistics.py "
         "configs/pretrain/fcmae_convnextv2-tiny_custom.py --workers 8 --cfg-options "
         "train_dataloader.dataset.data_root=photos",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="path of the config")
     parser.add_argument("--out", help="file to write; default: statistics.json in data_root")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read")
-    parser.add_argument("--max-images", type=int, help="so many, drawn at random; default: all")
-    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
+    parser.add_argument("--workers", type=whole(0), default=2, help="processes that read")
+    parser.add_argument(
+        "--max-images", type=whole(1), help="so many, drawn at random; default: all"
+    )
     args = parser.parse_args()
-    if args.max_images is not None and args.max_images < 1:
-        parser.error("--max-images must be at least 1")
     cfg = read_config(args.config, args.cfg_options)
-    entry = cfg.get("train_dataloader", {}).get("dataset", {})
+    need_entries(cfg, args.config, "train_dataloader")
+    entry = cfg.train_dataloader.get("dataset", {})
     out = args.out or (entry.get("data_root") and f"{entry.data_root}/statistics.json")
     if not out:
         parser.error("the data set has no data_root to store the file in; give --out")
 
     from convnextv2.files import AtomicLocalBackend
 
-    try:
-        statistics, unreadable = compute(entry, args.workers, args.max_images)
-    except (OSError, ValueError, KeyError) as error:
-        raise SystemExit(str(error)) from error
+    check_file(out, "--out")
+    statistics, unreadable = compute(entry, args.workers, args.max_images)
     for name, numbers in (("mean", statistics.mean), ("std", statistics.std)):
         print(f"{name:4}", " ".join(f"{number:.4g}" for number in numbers))
     if unreadable:
@@ -76,4 +74,4 @@ def compute(entry: dict, workers: int, max_images: int | None):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

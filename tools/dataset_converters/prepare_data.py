@@ -4,9 +4,10 @@ COCO, ADE20K and the nuclei of the Data Science Bowl 2018 are downloaded; interr
 on, and what is complete is not touched. ImageNet must be fetched by hand, after registering.
 """
 
-import argparse
 from pathlib import Path
 
+from convnextv2.engine.cli import make_parser, run
+from convnextv2.engine.outputs import check_folder
 from convnextv2.tools.dataset_converters.data_layouts import Archive, Part, find_missing_files
 
 COCO = "http://images.cocodataset.org"
@@ -77,12 +78,10 @@ SOURCES = {
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/dataset_converters/prepare_data.py coco "
-        "--root /disk/coco\n"
+    parser = make_parser(
+        __doc__,
+        "python tools/dataset_converters/prepare_data.py coco --root /disk/coco\n"
         "  python tools/dataset_converters/prepare_data.py dsb2018",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=SOURCES, help="the data set")
     parser.add_argument("--root", help="its folder; default: as the configs have it, data/...")
@@ -90,6 +89,8 @@ def main() -> None:
     args = parser.parse_args()
     default, archives = SOURCES[args.name]
     root = Path(args.root or default)
+    if not args.check:
+        check_folder(root, "--root")
 
     if args.name == "dsb2018":
         from convnextv2.tools.dataset_converters import prepare_dsb2018
@@ -129,4 +130,4 @@ def get_archives(archives: list[Archive], root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

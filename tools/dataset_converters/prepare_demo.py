@@ -6,7 +6,6 @@ and written in COCO's and MM's forms. Training and validation are different area
 anything is cut. An interrupted run starts over, but downloads nothing twice.
 """
 
-import argparse
 import hashlib
 import os
 import shutil
@@ -21,6 +20,8 @@ import cv2
 import numpy as np
 
 from convnextv2.archives import DAMAGE
+from convnextv2.engine.cli import make_parser, run
+from convnextv2.engine.outputs import check_folder
 
 FORMAT = "1"  # of what is written; data of another format is written anew
 
@@ -75,11 +76,7 @@ class DamagedError(SystemExit):
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/dataset_converters/prepare_demo.py --out data/demo",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__, "python tools/dataset_converters/prepare_demo.py --out data/demo")
     parser.add_argument("--out", type=Path, default=Path("data/demo"), help="folder to write")
     out = parser.parse_args().out.absolute()
 
@@ -89,6 +86,7 @@ def main() -> None:
         return
     if not written.exists() and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise SystemExit(f"{out} is there, but not from this tool: move it, or give another --out")
+    check_folder(out, "--out")
 
     partial, downloads = (out.with_name(out.name + end) for end in (".partial", ".downloads"))
     shutil.rmtree(partial, ignore_errors=True)
@@ -298,4 +296,4 @@ An object that several tiles hold is counted in each; one of which a tile holds 
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,9 +7,11 @@ any dict (state_dict, model_ema); of a detector or segmenter the backbone is tak
 has it more than once, --prefix chooses.
 """
 
-import argparse
 import os
 from pathlib import Path
+
+from convnextv2.engine.cli import make_parser, run
+from convnextv2.engine.outputs import check_file
 
 # The key below which a layout's .pth files keep their tensors; the others have them at the top.
 WRAPPERS = {"official": "model", "minkowski": "model", "mmpretrain": "state_dict"}
@@ -17,11 +19,10 @@ WRAPPERS = {"official": "model", "minkowski": "model", "mmpretrain": "state_dict
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/model_converters/convert_checkpoint.py "
+    parser = make_parser(
+        __doc__,
+        "python tools/model_converters/convert_checkpoint.py "
         "work_dirs/NAME/epoch_800.pth tiny.safetensors --to timm",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SRC", help="path or address of a weight file")
     parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
@@ -38,10 +39,8 @@ def main() -> None:
         parser.error(f"{target}: the name must end in .pth, .pt or .safetensors")
     if not target.parent.is_dir():
         parser.error(f"{target.parent.absolute()} does not exist")
-    try:
-        print(convert(args.source, target, args.to, args.prefix))
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    check_file(target, "DST")
+    print(convert(args.source, target, args.to, args.prefix))
 
 
 def convert(source: str, target: Path, layout: str, prefix: str | None = None) -> str:
@@ -103,4 +102,4 @@ def write(tensors: dict, target: Path, layout: str, **metadata: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

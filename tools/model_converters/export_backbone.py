@@ -6,25 +6,24 @@ is known of the training. Detection and segmentation configs take the file, or t
 checkpoint as it is, as model.backbone.init_cfg.checkpoint.
 """
 
-import argparse
 import json
 from pathlib import Path
 
+from convnextv2.engine.cli import make_config_parser, run
 from convnextv2.engine.config import read_config
+from convnextv2.engine.outputs import check_file
+from convnextv2.engine.settings import need_entries
 
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python tools/model_converters/export_backbone.py CONFIG "
+    parser = make_config_parser(
+        __doc__,
+        "python tools/model_converters/export_backbone.py CONFIG "
         "work_dirs/NAME/epoch_800.pth backbone.safetensors",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="the config that was trained")
     parser.add_argument("checkpoint", help="path or address of its checkpoint")
     parser.add_argument("target", help="file to write, ends in .safetensors")
-    parser.add_argument("--cfg-options", nargs="+", metavar="KEY=VALUE", help="as in training")
     parser.add_argument(
         "--prefix", help="where in the checkpoint the backbone lies, e.g. ema_state_dict"
     )
@@ -35,10 +34,9 @@ def main() -> None:
     if not target.parent.is_dir():
         parser.error(f"{target.parent.absolute()} does not exist")
     cfg = read_config(args.config, args.cfg_options)
-    try:
-        print(export(cfg, args.checkpoint, target, args.prefix))
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    need_entries(cfg, args.config, "model")
+    check_file(target, "target")
+    print(export(cfg, args.checkpoint, target, args.prefix))
 
 
 def export(cfg, checkpoint: str, target: Path, prefix: str | None = None) -> str:
@@ -95,4 +93,4 @@ def find_mean_and_std(entry: dict) -> tuple[list[float] | None, list[float] | No
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
