@@ -2,14 +2,14 @@
 
 DIR/pictures/ gets every image with what was found drawn into it. Detection writes DIR/results.json,
 a list in the form of COCO's results: image_id (the image's number in this run, from 1), file_name,
-category_id (from 1, in the order of the classes), category_name, bbox [x, y, width, height], score,
-and segmentation as RLE where the model has masks. Segmentation writes DIR/labels/, a PNG of one
+category_id (of the data that the model was trained on; where neither the checkpoint nor the config's
+annotation file tells it, the class's number from 1, and category_id_unknown beside it),
+category_name, bbox [x, y, width, height], score, and segmentation as RLE where the model has masks. Segmentation writes DIR/labels/, a PNG of one
 byte a pixel as the data set's own labels are: where 0 is what nobody labelled, classes begin at 1.
 Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -82,8 +82,15 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
-    from convnextv2.files import AtomicLocalBackend
+    from convnextv2.detection.results import (
+        find_category_ids,
+        raise_score_thr,
+        to_results,
+        write_results,
+    )
 
+    raise_score_thr(predictor.model, score_thr)
+    category_ids = find_category_ids(predictor)
     numbers = {path: number for number, path in enumerate(names, 1)}
     results, unreadable, done = [], [], 0
     detects = False
@@ -93,12 +100,22 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
             write_labels(predictor, prediction, names[path], out)
         else:
             detects = True
-            found = write_objects(predictor, prediction, names[path], out, score_thr)
-            results += [{"image_id": numbers[path], **entry} for entry in found]
+            found = prediction.sample.pred_instances
+            found = found[found.scores >= score_thr]
+            draw_objects(
+                predictor, prediction.image, found, out / "pictures" / f"{names[path]}.png"
+            )
+            about = {"image_id": numbers[path], "file_name": names[path]}
+            entries = to_results(found, predictor.classes, category_ids)
+            results += [{**about, **entry} for entry in entries]
         done += 1
     if detects:
-        lines = ",\n".join(map(json.dumps, results))  # one object a line
-        AtomicLocalBackend().put(f"[\n{lines}\n]\n".encode(), out / "results.json")
+        write_results(results, out / "results.json")
+        if not category_ids:
+            print(
+                "The checkpoint has no category ids and the config's annotation file cannot tell "
+                "them: category_id is the class's number, from 1 (category_id_unknown)"
+            )
     objects = f", {len(results)} objects of score {score_thr} or more" if detects else ""
     print(f"{done} of {len(names)} images{objects}: {out.absolute()}")
     if unreadable:
@@ -107,41 +124,23 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
     return 0 if done else 1
 
 
-def write_objects(predictor, prediction, name: str, out: Path, score_thr: float) -> list[dict]:
-    """Draw the instances of one image and return them as results."""
-    from convnextv2.detection.coco import encode_mask
+def draw_objects(predictor, image, found, path: Path) -> None:
+    """Draw instances into their image."""
     from convnextv2.pictures import outline, write_png
 
-    found = prediction.sample.pred_instances
-    found = found[found.scores >= score_thr]
-    drawn = outline(to_rgb(prediction.image), found, predictor.palette, names=predictor.classes)
-    write_png(drawn, out / "pictures" / f"{name}.png")
-    results = []
-    for i, label in enumerate(found.labels.tolist()):
-        x1, y1, x2, y2 = found.bboxes[i].tolist()
-        entry = {
-            "file_name": name,
-            "category_id": label + 1,
-            "category_name": predictor.classes[label],
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "score": found.scores[i].item(),
-        }
-        if "masks" in found:
-            entry["segmentation"] = encode_mask(found.masks[i].numpy())
-        results.append(entry)
-    return results
+    write_png(outline(to_rgb(image), found, predictor.palette, names=predictor.classes), path)
 
 
 def write_labels(predictor, prediction, name: str, out: Path) -> None:
     """Draw the label map of one image and write it."""
-    import numpy as np
-
     from convnextv2.pictures import paint, write_png
+    from convnextv2.segmentation.results import to_label_map
 
-    labels = prediction.sample.pred_sem_seg.data[0].numpy().astype(np.uint8)
+    labels = to_label_map(prediction.sample, 0)
     drawn = paint(to_rgb(prediction.image), labels, predictor.palette, names=predictor.classes)
     write_png(drawn, out / "pictures" / f"{name}.png")
-    write_png(labels + np.uint8(predictor.label_offset), out / "labels" / f"{name}.png")
+    labels = to_label_map(prediction.sample, predictor.label_offset)
+    write_png(labels, out / "labels" / f"{name}.png")
 
 
 def to_rgb(image):

@@ -7,6 +7,7 @@ from pathlib import Path
 from convnextv2.engine.cli import make_parser
 from convnextv2.engine.config import check_files, load_config
 from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.engine.types import find_task
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
-    if first_process() and cfg.default_scope != "mmengine":
+    if first_process() and find_task(cfg) != "pretraining":
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)

@@ -4,6 +4,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from convnextv2 import files  # noqa: F401  (registers the backend)
+from convnextv2.engine.types import walk_built_datasets
 from convnextv2.registry import HOOKS
 
 
@@ -34,3 +35,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 "resume: default_hooks.checkpoint.by_epoch=False and an interval that is a "
                 f"multiple of {counts}"
             )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep how the data set's annotation file numbers the classes, in their order."""
+        super().before_save_checkpoint(runner, checkpoint)
+        first = next(walk_built_datasets(runner.train_dataloader.dataset))
+        meta = checkpoint["meta"].get("dataset_meta")
+        if meta and hasattr(first, "cat_ids"):  # mmdet's, of COCO's format
+            checkpoint["meta"]["dataset_meta"] = {**meta, "category_ids": list(first.cat_ids)}

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convnextv2.engine.types import list_metrics, walk_datasets
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -68,16 +70,13 @@ def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
             for key, folder in (entry.get("data_prefix") or {}).items():
                 if folder:
                     need(os.path.join(root, folder), f"{setting}.data_prefix.{key}")
-        inner = entry.get("dataset") or entry.get("datasets") or []
-        for child in inner if isinstance(inner, list) else [inner]:
-            dataset(child, f"{setting}.dataset")
 
     for loader in loaders:
         if cfg.get(loader):
-            dataset(cfg[loader]["dataset"], f"{loader}.dataset")
+            for setting, entry in walk_datasets(cfg[loader]["dataset"], f"{loader}.dataset"):
+                dataset(entry, setting)
             name = loader.replace("dataloader", "evaluator")
-            evaluators = cfg.get(name) or []
-            for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+            for evaluator in list_metrics(cfg.get(name)):
                 need(evaluator.get("ann_file"), f"{name}.ann_file")
     init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg") or {}
     if isinstance(init_cfg, dict) and "train_dataloader" in loaders:
