@@ -2,10 +2,11 @@
 
 DIR/pictures/ gets every image with what was found drawn into it. Detection writes DIR/results.json,
 a list in the form of COCO's results: image_id (the image's number in this run, from 1), file_name,
-category_id (of the data that the model was trained on; where neither the checkpoint nor the config's
-annotation file tells it, the class's number from 1, and category_id_unknown beside it),
-category_name, bbox [x, y, width, height], score, and segmentation as RLE where the model has masks. Segmentation writes DIR/labels/, a PNG of one
-byte a pixel as the data set's own labels are: where 0 is what nobody labelled, classes begin at 1.
+category_id, category_name, bbox [x, y, width, height], score, and segmentation as RLE where the
+model has masks. Category ids are those of the data that the model was trained on; where neither the
+checkpoint nor the config's annotation file tells them, category_id is the class's number, from 1,
+and category_id_unknown stands beside it. Segmentation writes DIR/labels/, a PNG of one byte a pixel
+as the data set's own labels are: where 0 is what nobody labelled, classes begin at 1.
 Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
 """
 

@@ -4,6 +4,7 @@ Nothing heavy is imported at the top, so that `--help` of the commands answers a
 """
 
 import argparse
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,10 +35,24 @@ def load_config(args: argparse.Namespace) -> "Config":
 
 
 def read_config(path: str, options: list[str] | None = None) -> "Config":
-    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line."""
-    from mmengine.config import Config, DictAction
+    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line.
 
-    cfg = Config.fromfile(path)
+    What is set and cannot take effect is logged by name.
+
+    Args:
+        path: Of the file, or ``convnextv2::detection/NAME.py`` of one that is installed.
+        options: ``KEY=VALUE``.
+    """
+    from mmengine.config import Config, DictAction
+    from mmengine.hub import get_config
+    from mmengine.logging import print_log
+
+    from convnextv2.engine.effects import find_ineffective
+
+    cfg = get_config(path) if "::" in path else Config.fromfile(path)
+    for name in find_ineffective(cfg, path, options):
+        text = f"{name} is set, but nothing reads it: the base has used its own value already"
+        print_log(text, logger="current", level=logging.WARNING)
     if options:
         holder = argparse.Namespace()
         DictAction("--cfg-options", "cfg_options")(None, holder, options)
