@@ -50,6 +50,10 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     from convnextv2.engine.effects import find_ineffective
 
     cfg = get_config(path) if "::" in path else Config.fromfile(path)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        # mmengine marks every type of a base by scope, and hands this mark to the function.
+        if collate := (cfg.get(loader) or {}).get("collate_fn"):
+            collate.pop("_scope_", None)
     for name in find_ineffective(cfg, path, options):
         text = f"{name} is set, but nothing reads it: the base has used its own value already"
         print_log(text, logger="current", level=logging.WARNING)
