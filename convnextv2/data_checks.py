@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from convnextv2.engine.types import find_class, is_a, walk_datasets
+
 Finding = tuple[str, str]
+# Kind of a data set -> the class that data sets of this kind descend from.
+KINDS = {
+    "unlabelled": "convnextv2.pretrain.data.folder.UnlabelledImages",
+    "boxes": "mmdet.datasets.coco.CocoDataset",
+    "masks": "mmseg.datasets.basesegdataset.BaseSegDataset",
+}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -20,6 +28,7 @@ class Part:
 
     name: str
     entry: dict
+    type: type | None
     classes: list[str]
     content: dict | None = None  # COCO json
     data_list: list[dict] = field(default_factory=list)  # mmseg's, or of unlabelled images
@@ -27,13 +36,8 @@ class Part:
 
     @property
     def kind(self) -> str:
-        """``boxes``, ``masks``, ``unlabelled`` or ``unknown``."""
-        name = str(self.entry["type"])
-        if name.startswith("convnextv2.Unlabelled"):
-            return "unlabelled"
-        if "ann_file" in self.entry and "Coco" in name:
-            return "boxes"
-        return "masks" if "seg_map_path" in self.entry.get("data_prefix", {}) else "unknown"
+        """``boxes``, ``masks``, ``unlabelled`` or ``unknown``, by the data set's class."""
+        return next((kind for kind, name in KINDS.items() if is_a(self.type, name)), "unknown")
 
     @property
     def images(self) -> list[str]:
@@ -45,7 +49,7 @@ class Part:
     @property
     def ann_file(self) -> Path:
         """Of a COCO data set."""
-        return Path(self.entry.get("data_root") or "", self.entry["ann_file"])
+        return Path(self.entry.get("data_root") or "", self.entry.get("ann_file") or "")
 
     @property
     def folder(self) -> Path:
@@ -76,7 +80,7 @@ def find_parts(cfg, loaders: tuple[str, ...] = LOADERS) -> list[Part]:
     """The data sets of a config, each once, with what is found without opening an image."""
     parts: list[Part] = []
     for loader in loaders:
-        for entry in _innermost(cfg.get(loader, {}).get("dataset")):
+        for _, entry in walk_datasets(cfg.get(loader, {}).get("dataset")):
             seen = {str({k: v for k, v in p.entry.items() if k != "pipeline"}) for p in parts}
             if str({k: v for k, v in entry.items() if k != "pipeline"}) not in seen:
                 parts.append(_read_part(loader.split("_")[0], entry, cfg.default_scope))
@@ -163,7 +167,7 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
     from mmengine.registry import DATASETS, init_default_scope
 
     init_default_scope(scope)
-    part = Part(name, entry, [])
+    part = Part(name, entry, find_class(entry, DATASETS, scope), [])
     if part.kind == "unknown":
         part.findings.append(("warning", f"{name}: {entry['type']} is not known to this check"))
         return part
@@ -195,18 +199,11 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
 def _load_transform(part: Part):
     from mmengine.registry import TRANSFORMS
 
-    steps = (step for step in part.entry["pipeline"] if str(step["type"]).endswith("LoadImage"))
-    return TRANSFORMS.build(next(steps))
-
-
-def _innermost(entry: dict | None) -> Iterator[dict]:
-    if not entry:
-        return
-    inner = entry.get("dataset") or entry.get("datasets")
-    if not inner:
-        yield entry
-    for child in inner if isinstance(inner, list) else [inner]:
-        yield from _innermost(child)
+    return next(
+        TRANSFORMS.build(step)
+        for step in part.entry["pipeline"]
+        if is_a(find_class(step, TRANSFORMS), "convnextv2.images.LoadImage")
+    )
 
 
 def _num_classes(model: object, where: str) -> Iterator[tuple[str, int]]:

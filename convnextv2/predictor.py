@@ -48,6 +48,8 @@ class Predictor:
     Attributes:
         classes: Their names, as the checkpoint has them, otherwise as the config has them.
         palette: An RGB colour for each.
+        dataset: The config's test data set, none of whose files was read.
+        trained_meta: What the checkpoint says of the data set that it was trained on.
         label_offset: 1 if label maps of the data set keep 0 for what is not labelled (mmseg's
             ``reduce_zero_label``), otherwise 0: what to add to ``pred_sem_seg`` for a file.
 
@@ -66,15 +68,18 @@ class Predictor:
         from mmengine.config import Config
         from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 
+        from convnextv2.engine.config import read_config
+        from convnextv2.engine.types import find_class, find_task, is_a, walk_datasets
         from convnextv2.engine.weights import read_trained_model
 
-        cfg = deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
-        if cfg.get("default_scope") not in ("mmdet", "mmseg") or "test_dataloader" not in cfg:
+        cfg = deepcopy(config) if isinstance(config, Config) else read_config(str(config))
+        scope, task = cfg.get("default_scope", "mmengine"), find_task(cfg)
+        if task not in ("detection", "segmentation") or "test_dataloader" not in cfg:
             raise ValueError(f"{cfg.filename} is no config of detection or segmentation")
-        self._segments = cfg.default_scope == "mmseg"
+        self._segments = task == "segmentation"
         self.device = find_device(device)
         tensors, trained_meta = read_trained_model(str(checkpoint))
-        init_default_scope(cfg.default_scope)
+        init_default_scope(scope)
         cfg.model.backbone.init_cfg = None
         self.model = MODELS.build(cfg.model).to(self.device).eval()
         try:
@@ -83,16 +88,16 @@ class Predictor:
             reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
             raise ValueError(f"{checkpoint} does not fit {cfg.filename}. {reasons}") from error
 
-        entry = cfg.test_dataloader.dataset
-        while inner := entry.get("dataset") or entry.get("datasets"):
-            entry = inner[0] if isinstance(inner, list) else inner
+        _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
         # Lazy: its classes and palette are wanted, not its files.
         dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": True})
+        self.dataset, self.trained_meta = dataset, trained_meta
         meta = {**dataset.metainfo, **trained_meta}
         self.classes = list(meta["classes"])
         self.palette = complete_palette(meta.get("palette"), len(self.classes))
         self.label_offset = int(getattr(dataset, "reduce_zero_label", False))
-        steps = [step for step in entry.pipeline if "LoadAnnotations" not in str(step["type"])]
+        labels = "mmcv.transforms.loading.LoadAnnotations"
+        steps = [s for s in entry.pipeline if not is_a(find_class(s, TRANSFORMS, scope), labels)]
         self._load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
 
     def __call__(

@@ -1,12 +1,21 @@
 """The registries of scope ``convnextv2``.
 
 ``type='convnextv2.X'`` builds from any mmengine, mmdet or mmseg config with nothing imported
-beforehand: the scope's registries import the folders named in ``locations`` when first asked.
+beforehand: the scope's registries import the folders named in ``locations`` when first asked, and
+``detection`` and ``segmentation``, which need mmdet and mmseg, when the name is in none of those.
 """
 
-from mmengine import registry
+import pkgutil
+from functools import cache
+from importlib import import_module
 
-# Modules and packages that register something.
+from mmengine import registry
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from mmengine.utils import get_object_from_string
+
+SCOPE = "convnextv2"
+# Modules and packages that register something and run without mmdet and mmseg.
 _LOCATIONS = [
     "convnextv2.backbone",
     "convnextv2.engine.checkpoints",
@@ -17,18 +26,86 @@ _LOCATIONS = [
     "convnextv2.images",
     "convnextv2.pretrain",
 ]
+_TASKS = ("convnextv2.detection", "convnextv2.segmentation")
+
+
+class ScopedRegistry(registry.Registry):
+    """A registry that leads on what it does not have to the scope around it.
+
+    mmengine builds what came from a base ``convnextv2::...`` as if every type in it were of this
+    scope; those without a scope are the default scope's of the config, as in the base itself.
+    """
+
+    def get(self, key: str) -> type | None:
+        """The class of a name: short, with this scope, or full."""
+        name = key.removeprefix(f"{SCOPE}.")
+        if "." in name:
+            scope, rest = name.split(".", 1)
+            if scope in _folders():  # a full name, of which a parent cuts off the first word
+                return get_object_from_string(f"{SCOPE}.{scope}.{rest}")
+            return super().get(key)
+        self.import_from_location()
+        if name not in self.module_dict:
+            _import_tasks()
+        outer = _outer_scope()
+        if name in self.module_dict or name != key or outer is None:
+            return super().get(key)
+        with self.switch_scope_and_registry(outer) as found:
+            return found.get(key)
+
+
+def _outer_scope() -> str | None:
+    """The innermost default scope other than this one."""
+    scopes = [instance.scope_name for instance in DefaultScope._instance_dict.values()]
+    return next((scope for scope in reversed(scopes) if scope != SCOPE), None)
+
+
+@cache
+def _folders() -> set[str]:
+    """Names of the modules and packages of `convnextv2`."""
+    return {module.name for module in pkgutil.iter_modules(import_module(SCOPE).__path__)} | {
+        location.split(".")[1] for location in (*_LOCATIONS, *_TASKS)
+    }
+
+
+@cache
+def _import_tasks() -> None:
+    """Import every module of the tasks, as far as what they need is installed."""
+    for task in _TASKS:
+        for module in pkgutil.iter_modules(import_module(task).__path__, f"{task}."):
+            try:
+                import_module(module.name)
+            except ModuleNotFoundError as error:
+                if (error.name or "").startswith(SCOPE):
+                    raise
+                print_log(f"{module.name} registers nothing: {error}", logger="current")
 
 
 def _child(parent: registry.Registry) -> registry.Registry:
-    return registry.Registry(parent.name, parent=parent, scope="convnextv2", locations=_LOCATIONS)
+    return ScopedRegistry(parent.name, parent=parent, scope=SCOPE, locations=_LOCATIONS)
 
 
-MODELS = _child(registry.MODELS)
+# All of mmengine's: it logs a warning for each that a scope lacks.
+RUNNERS = _child(registry.RUNNERS)
+RUNNER_CONSTRUCTORS = _child(registry.RUNNER_CONSTRUCTORS)
+LOOPS = _child(registry.LOOPS)
+HOOKS = _child(registry.HOOKS)
+STRATEGIES = _child(registry.STRATEGIES)
 DATASETS = _child(registry.DATASETS)
 DATA_SAMPLERS = _child(registry.DATA_SAMPLERS)
 TRANSFORMS = _child(registry.TRANSFORMS)
-HOOKS = _child(registry.HOOKS)
-LOOPS = _child(registry.LOOPS)
-METRICS = _child(registry.METRICS)
-STRATEGIES = _child(registry.STRATEGIES)
+MODELS = _child(registry.MODELS)
+MODEL_WRAPPERS = _child(registry.MODEL_WRAPPERS)
+WEIGHT_INITIALIZERS = _child(registry.WEIGHT_INITIALIZERS)
+OPTIMIZERS = _child(registry.OPTIMIZERS)
+OPTIM_WRAPPERS = _child(registry.OPTIM_WRAPPERS)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(registry.OPTIM_WRAPPER_CONSTRUCTORS)
+PARAM_SCHEDULERS = _child(registry.PARAM_SCHEDULERS)
+METRICS = _child(registry.METRICS)
+EVALUATOR = _child(registry.EVALUATOR)
+TASK_UTILS = _child(registry.TASK_UTILS)
+VISUALIZERS = _child(registry.VISUALIZERS)
+VISBACKENDS = _child(registry.VISBACKENDS)
+LOG_PROCESSORS = _child(registry.LOG_PROCESSORS)
+INFERENCERS = _child(registry.INFERENCERS)
+FUNCTIONS = _child(registry.FUNCTIONS)

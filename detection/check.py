@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
 Finding = tuple[str, str]
 OUTSIDE = 1.0  # pixels by which an annotation may leave its image: rounding
@@ -193,6 +192,8 @@ def _check_mask(annotation: dict, size: tuple[int, int]) -> Iterator[Finding]:
 
 
 def _check_rle(mask: dict, size: tuple[int, int]) -> Iterator[Finding]:
+    from pycocotools import mask as coco_mask  # not at the top: mask checks go without it
+
     width, height = size
     if list(mask.get("size", ())) != [height, width]:
         said = f"height and width {mask.get('size')}"

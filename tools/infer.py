@@ -2,9 +2,11 @@
 
 DIR/pictures/ gets every image with what was found drawn into it. Detection writes DIR/results.json,
 a list in the form of COCO's results: image_id (the image's number in this run, from 1), file_name,
-category_id (from 1, in the order of the classes), category_name, bbox [x, y, width, height], score,
-and segmentation as RLE where the model has masks. Segmentation writes DIR/labels/, a PNG of one
-byte a pixel as the data set's own labels are: where 0 is what nobody labelled, classes begin at 1.
+category_id, category_name, bbox [x, y, width, height], score, and segmentation as RLE where the
+model has masks. Category ids are those of the data that the model was trained on; where neither the
+checkpoint nor the config's annotation file tells them, category_id is the class's number, from 1,
+and category_id_unknown stands beside it. Segmentation writes DIR/labels/, a PNG of one byte a pixel
+as the data set's own labels are: where 0 is what nobody labelled, classes begin at 1.
 A run that is stopped leaves what it has found so far: labels and pictures of the images that are
 done, and DIR/results.jsonl, the same objects, one a line, from which results.json is made at the
 end. Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
@@ -75,20 +77,33 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
+    from convnextv2.detection.results import find_category_ids, raise_score_thr, to_results
     from convnextv2.results import ResultsFile
 
+    raise_score_thr(predictor.model, score_thr)
+    category_ids = find_category_ids(predictor)
     numbers = {path: number for number, path in enumerate(names, 1)}
     unreadable, done = [], 0
     with ResultsFile(out / "results.json") as results:
         for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
             path = prediction.source
+            done += 1
             if "pred_sem_seg" in prediction.sample:
                 write_labels(predictor, prediction, names[path], out)
-            else:
-                found = write_objects(predictor, prediction, names[path], out, score_thr)
-                results.add([{"image_id": numbers[path], **entry} for entry in found])
-            done += 1
+                continue
+            found = prediction.sample.pred_instances
+            found = found[found.scores >= score_thr]
+            picture = out / "pictures" / f"{names[path]}.png"
+            draw_objects(predictor, prediction.image, found, picture)
+            about = {"image_id": numbers[path], "file_name": names[path]}
+            entries = to_results(found, predictor.classes, category_ids)
+            results.add([{**about, **entry} for entry in entries])
     detects = results.count is not None
+    if detects and not category_ids:
+        print(
+            "The checkpoint has no category ids and the config's annotation file cannot tell "
+            "them: category_id is the class's number, from 1 (category_id_unknown)"
+        )
     objects = f", {results.count} objects of score {score_thr} or more" if detects else ""
     print(f"{done} of {len(names)} images{objects}: {out.absolute()}")
     if unreadable:
@@ -97,41 +112,23 @@ def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_s
     return 0 if done else 1
 
 
-def write_objects(predictor, prediction, name: str, out: Path, score_thr: float) -> list[dict]:
-    """Draw the instances of one image and return them as results."""
-    from convnextv2.detection.coco import encode_mask
+def draw_objects(predictor, image, found, path: Path) -> None:
+    """Draw instances into their image."""
     from convnextv2.pictures import outline, write_png
 
-    found = prediction.sample.pred_instances
-    found = found[found.scores >= score_thr]
-    drawn = outline(to_rgb(prediction.image), found, predictor.palette, names=predictor.classes)
-    write_png(drawn, out / "pictures" / f"{name}.png")
-    results = []
-    for i, label in enumerate(found.labels.tolist()):
-        x1, y1, x2, y2 = found.bboxes[i].tolist()
-        entry = {
-            "file_name": name,
-            "category_id": label + 1,
-            "category_name": predictor.classes[label],
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "score": found.scores[i].item(),
-        }
-        if "masks" in found:
-            entry["segmentation"] = encode_mask(found.masks[i].numpy())
-        results.append(entry)
-    return results
+    write_png(outline(to_rgb(image), found, predictor.palette, names=predictor.classes), path)
 
 
 def write_labels(predictor, prediction, name: str, out: Path) -> None:
     """Draw the label map of one image and write it."""
-    import numpy as np
-
     from convnextv2.pictures import paint, write_png
+    from convnextv2.segmentation.results import to_label_map
 
-    labels = prediction.sample.pred_sem_seg.data[0].numpy().astype(np.uint8)
+    labels = to_label_map(prediction.sample, 0)
     drawn = paint(to_rgb(prediction.image), labels, predictor.palette, names=predictor.classes)
     write_png(drawn, out / "pictures" / f"{name}.png")
-    write_png(labels + np.uint8(predictor.label_offset), out / "labels" / f"{name}.png")
+    labels = to_label_map(prediction.sample, predictor.label_offset)
+    write_png(labels, out / "labels" / f"{name}.png")
 
 
 def to_rgb(image):

@@ -1,8 +1,6 @@
 """Evaluate a checkpoint of any config of this project, and draw or write its predictions."""
 
-import json
 import os
-from collections import Counter
 from pathlib import Path
 
 from convnextv2.engine.cli import make_runner_parser, run
@@ -10,6 +8,14 @@ from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
 from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.processes import end_with_launcher, limit_waiting, use_cpu_where_no_gpu
 from convnextv2.engine.settings import need_entries
+from convnextv2.engine.types import (
+    find_class,
+    find_task,
+    is_a,
+    list_metrics,
+    walk_built_datasets,
+    walk_datasets,
+)
 
 
 def main() -> None:
@@ -38,7 +44,7 @@ def main() -> None:
     need_entries(cfg, args.config, "model", "test_dataloader", "test_evaluator")
     if args.format_only and not args.out:
         parser.error("--format-only writes files: say where, --out DIR")
-    if (args.out or args.show_dir) and cfg.get("default_scope", "mmengine") == "mmengine":
+    if (args.out or args.show_dir) and find_task(cfg) == "pretraining":
         parser.error("pre-training is drawn by tools/analysis_tools/visualize_reconstruction.py")
     cfg.load_from = args.checkpoint
     # The checkpoint fills the whole model.
@@ -67,45 +73,67 @@ def main() -> None:
         check_output(runner.test_dataloader.dataset)
     runner.test()
     if args.out and runner.rank == 0:
+        from convnextv2.detection.results import drop_boxes
+
         drop_boxes(Path(args.out, "results.segm.json"))
 
 
 def set_output(cfg, folder: str) -> int:
     """Make the metrics write what they evaluate into a folder; returns how many do."""
+    from mmengine.registry import METRICS
+
+    from convnextv2.detection import results as objects
+    from convnextv2.segmentation import results as label_maps
+
+    writers = {
+        "mmdet.evaluation.metrics.coco_metric.CocoMetric": objects,
+        "mmseg.evaluation.metrics.iou_metric.IoUMetric": label_maps,
+    }
     count = 0
-    for metric in evaluators(cfg):
-        if "Coco" in metric["type"]:
-            metric["outfile_prefix"] = f"{folder}/results"
-            count += 1
-        elif metric["type"].endswith("IoUMetric"):
-            metric["output_dir"] = folder
-            count += 1
+    for metric in list_metrics(cfg.test_evaluator):
+        found = find_class(metric, METRICS, cfg.get("default_scope"))
+        for name, results in writers.items():
+            if is_a(found, name):
+                results.set_output(metric, folder)
+                count += 1
     return count
-
-
-def evaluators(cfg) -> list:
-    """The configs of the metrics of a test."""
-    found = cfg.test_evaluator
-    return found if isinstance(found, list) else [found]
 
 
 def leave_ground_truth(cfg) -> None:
     """Let the metrics write only, and read no labels: those of a test set are not public."""
-    dataset = cfg.test_dataloader.dataset
-    for metric in evaluators(cfg):
+    entries = [entry for _, entry in walk_datasets(cfg.test_dataloader.dataset)]
+    for metric in list_metrics(cfg.test_evaluator):
         metric["format_only"] = True
         if metric.get("ann_file"):  # only images and categories are read from it
-            metric["ann_file"] = os.path.join(dataset.get("data_root") or "", dataset["ann_file"])
-    dataset.pipeline = without_labels(dataset.pipeline)
-    dataset.get("data_prefix", {}).pop("seg_map_path", None)
+            first = entries[0]
+            metric["ann_file"] = os.path.join(first.get("data_root") or "", first["ann_file"])
+    for entry in entries:
+        entry.get("data_prefix", {}).pop("seg_map_path", None)
+    for entry in find_pipelines(cfg.test_dataloader.dataset):
+        entry["pipeline"] = without_labels(entry["pipeline"], cfg.get("default_scope"))
 
 
-def without_labels(pipeline: list) -> list:
+def find_pipelines(entry: dict) -> list[dict]:
+    """A data set's entry and those in its wrappers, as far as they have a pipeline."""
+    inner = entry.get("dataset") or entry.get("datasets") or []
+    children = [inner] if isinstance(inner, dict) else inner
+    found = [entry] if entry.get("pipeline") else []
+    return found + [deeper for child in children for deeper in find_pipelines(child)]
+
+
+def without_labels(pipeline: list, scope: str | None) -> list:
     """The steps of a pipeline that do not load annotations."""
-    kept = [s for s in pipeline if isinstance(s, list) or "LoadAnnotations" not in s["type"]]
+    from mmengine.registry import TRANSFORMS
+
+    labels = "mmcv.transforms.loading.LoadAnnotations"
+    kept = [
+        step
+        for step in pipeline
+        if isinstance(step, list) or not is_a(find_class(step, TRANSFORMS, scope), labels)
+    ]
     for step in kept:
         if "transforms" in step:  # TestTimeAug has lists of alternatives, of which none is empty
-            alternatives = [without_labels(entry) for entry in step["transforms"]]
+            alternatives = [without_labels(entry, scope) for entry in step["transforms"]]
             step["transforms"] = [entry for entry in alternatives if entry]
     return kept
 
@@ -114,38 +142,18 @@ def check_output(dataset) -> None:
     """Stop before predictions that would overwrite each other or lack a category.
 
     Raises:
-        SystemExit: Two label maps would get one name, or the annotation file lacks a class.
+        SystemExit: Two label maps would get one name, or an annotation file lacks a class.
     """
-    from mmengine.dataset import ConcatDataset
+    from convnextv2.detection.results import check_categories
+    from convnextv2.segmentation.results import check_names
 
-    first = dataset.datasets[0] if isinstance(dataset, ConcatDataset) else dataset
-    if hasattr(first, "cat_ids"):
-        classes = first.metainfo["classes"]
-        if len(first.cat_ids) != len(classes):
-            raise SystemExit(
-                f"{first.ann_file} has {len(first.cat_ids)} of the {len(classes)} classes among "
-                "its categories: their ids are needed to write results"
-            )
-        return
-    paths = [dataset.get_data_info(i)["img_path"] for i in range(len(dataset))]
-    stems = Counter(Path(path).stem for path in paths)
-    if twice := sorted(path for path in paths if stems[Path(path).stem] > 1):
-        some = "".join(f"\n  {path}" for path in twice[:6])
-        raise SystemExit(
-            f"--out: label maps have the names of their images and lie in one folder, but "
-            f"{len(twice)} images share a name, such as{some}\ntools/infer.py keeps sub-folders"
-        )
-
-
-def drop_boxes(path: Path) -> None:
-    """Make COCO's form of mask results: pycocotools would measure areas by the boxes."""
-    from convnextv2.files import AtomicLocalBackend
-
-    if path.is_file():
-        results = [
-            {k: v for k, v in r.items() if k != "bbox"} for r in json.loads(path.read_text())
-        ]
-        AtomicLocalBackend().put(json.dumps(results).encode(), path)
+    parts = list(walk_built_datasets(dataset))
+    if hasattr(parts[0], "cat_ids"):
+        for part in parts:
+            check_categories(part)
+    else:
+        infos = (part.get_data_info(i) for part in parts for i in range(len(part)))
+        check_names(info["img_path"] for info in infos)
 
 
 def set_pictures(cfg, folder: str) -> None:
@@ -153,7 +161,7 @@ def set_pictures(cfg, folder: str) -> None:
     hook = cfg.default_hooks.visualization
     hook["draw"] = True
     hook["interval"] = 1
-    if cfg.default_scope == "mmdet":
+    if find_task(cfg) == "detection":
         # mmdet joins a relative one to the work dir and a time stamp, again for each image.
         hook["test_out_dir"] = os.path.abspath(folder)
     else:
@@ -164,7 +172,8 @@ def use_tta(cfg, parser) -> None:
     """Test by the config's `tta_pipeline` and `tta_model`."""
     if "tta_model" not in cfg or "tta_pipeline" not in cfg:
         parser.error("--tta: the config has no tta_model and tta_pipeline")
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for _, entry in walk_datasets(cfg.test_dataloader.dataset):
+        entry["pipeline"] = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 

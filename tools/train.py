@@ -12,6 +12,7 @@ from convnextv2.engine.processes import (
     use_cpu_where_no_gpu,
 )
 from convnextv2.engine.settings import need_entries
+from convnextv2.engine.types import find_task
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
     check_folder(cfg.work_dir, "--work-dir")
-    if first_process() and cfg.get("default_scope", "mmengine") != "mmengine":
+    if first_process() and find_task(cfg) != "pretraining":
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)

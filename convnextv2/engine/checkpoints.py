@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from convnextv2 import files  # noqa: F401  (registers the backend)
+from convnextv2.engine.types import walk_built_datasets
 from convnextv2.registry import HOOKS
 
 from .plain_data import keep_plain
@@ -45,10 +46,16 @@ class AtomicCheckpointHook(CheckpointHook):
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leave out what other hooks and metrics put in that is no plain data, and name it once.
+        """Keep how the data set's annotation file numbers the classes, and plain data only.
 
-        It could not be read again, and the checkpoint with it.
+        What other hooks and metrics put in that is no plain data is left out, and named once: it
+        could not be read again, and the checkpoint with it.
         """
+        super().before_save_checkpoint(runner, checkpoint)
+        first = next(walk_built_datasets(runner.train_dataloader.dataset))
+        meta = checkpoint["meta"].get("dataset_meta")
+        if meta and hasattr(first, "cat_ids"):  # mmdet's, of COCO's format
+            checkpoint["meta"]["dataset_meta"] = {**meta, "category_ids": list(first.cat_ids)}
         dropped: list[str] = []
         for part in ("meta", "message_hub"):
             if part in checkpoint:

@@ -4,12 +4,14 @@ Nothing heavy is imported at the top, so that `--help` of the commands answers a
 """
 
 import argparse
+import logging
 import os
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convnextv2.engine.errors import InputError, suggest
+from convnextv2.engine.types import list_metrics, walk_datasets
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -35,24 +37,46 @@ def load_config(args: argparse.Namespace) -> "Config":
 def read_config(path: str, options: list[str] | None = None) -> "Config":
     """Read a config and override entries of it, ``KEY=VALUE`` as on the command line.
 
+    What is set and cannot take effect is logged by name.
+
+    Args:
+        path: Of the file, or ``convnextv2::detection/NAME.py`` of one that is installed.
+        options: ``KEY=VALUE``.
+
     Raises:
         InputError: There is no such config, it cannot be run, a key exists nowhere, or a value
             cannot be.
     """
-    check_config_path(path)
+    from mmengine.logging import print_log
 
-    from mmengine.config import Config
-
+    from convnextv2.engine.effects import find_ineffective
     from convnextv2.engine.overrides import override
     from convnextv2.engine.settings import check_settings
 
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:
-        raise InputError(describe_config_error(error, path)) from error
+    cfg = _read_file(path)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        # mmengine marks every type of a base by scope, and hands this mark to the function.
+        if collate := (cfg.get(loader) or {}).get("collate_fn"):
+            collate.pop("_scope_", None)
+    for name in find_ineffective(cfg, path, options):
+        text = f"{name} is set, but nothing reads it: the base has used its own value already"
+        print_log(text, logger="current", level=logging.WARNING)
     override(cfg, options or [])
     check_settings(cfg)
     return cfg
+
+
+def _read_file(path: str) -> "Config":
+    """The config of a file, or of what is installed under a scope."""
+    from mmengine.config import Config
+    from mmengine.hub import get_config
+
+    if "::" not in path:
+        check_config_path(path)
+    try:
+        return get_config(path) if "::" in path else Config.fromfile(path)
+    except Exception as error:
+        raise InputError(describe_config_error(error, path)) from error
 
 
 def check_config_path(path: str) -> None:
@@ -127,16 +151,13 @@ def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
             for key, folder in (entry.get("data_prefix") or {}).items():
                 if folder:
                     need(os.path.join(root, folder), f"{setting}.data_prefix.{key}")
-        inner = entry.get("dataset") or entry.get("datasets") or []
-        for child in inner if isinstance(inner, list) else [inner]:
-            dataset(child, f"{setting}.dataset")
 
     for loader in loaders:
         if cfg.get(loader):
-            dataset(cfg[loader]["dataset"], f"{loader}.dataset")
+            for setting, entry in walk_datasets(cfg[loader]["dataset"], f"{loader}.dataset"):
+                dataset(entry, setting)
             name = loader.replace("dataloader", "evaluator")
-            evaluators = cfg.get(name) or []
-            for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+            for evaluator in list_metrics(cfg.get(name)):
                 need_file(evaluator.get("ann_file"), f"{name}.ann_file")
     init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg") or {}
     if isinstance(init_cfg, dict) and "train_dataloader" in loaders:

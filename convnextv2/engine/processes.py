@@ -69,8 +69,12 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
     if torch.cuda.is_available():
         return
     from mmengine.logging import print_log
+    from mmengine.registry import OPTIM_WRAPPERS
 
-    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper":
+    from convnextv2.engine.types import find_class, is_a
+
+    wrapper = find_class(cfg.get("optim_wrapper"), OPTIM_WRAPPERS, cfg.get("default_scope"))
+    if is_a(wrapper, "mmengine.optim.AmpOptimWrapper"):
         print_log("no GPU: training in full precision, without AMP", logger="current")
         cfg.optim_wrapper.type = "OptimWrapper"
         for option in ("loss_scale", "dtype", "use_fsdp"):
@@ -94,7 +98,7 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
         "broadcast_buffers": False,
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
     }
-    replace_sync_bn(cfg.model)
+    replace_sync_bn(cfg.model, cfg.get("default_scope"))
 
 
 def name_slurm_ranks() -> None:
@@ -117,15 +121,24 @@ def name_slurm_ranks() -> None:
     os.environ.setdefault("MASTER_PORT", "29500")
 
 
-def replace_sync_bn(cfg: object) -> None:
-    """Turn every ``type='SyncBN'`` below a config entry into ``BN``, in place.
+def replace_sync_bn(cfg: object, scope: str | None = None) -> None:
+    """Turn every synchronised batch norm below a config entry into ``BN``, in place.
 
     With one process mmengine does so by itself; several processes without a GPU need this.
+
+    Args:
+        cfg: Such as ``cfg.model``.
+        scope: The config's ``default_scope``.
     """
+    from mmengine.registry import MODELS
+
+    from convnextv2.engine.types import find_class, is_a
+
     if isinstance(cfg, dict):
-        if cfg.get("type") == "SyncBN":
+        names = ("torch.nn.SyncBatchNorm", "mmcv.ops.sync_bn.SyncBatchNorm")
+        if is_a(find_class(cfg, MODELS, scope), *names):
             cfg["type"] = "BN"
         cfg = list(cfg.values())
     if isinstance(cfg, (list, tuple)):
         for entry in cfg:
-            replace_sync_bn(entry)
+            replace_sync_bn(entry, scope)

@@ -77,6 +77,14 @@ def test_search_names_the_recipes(cwd, python):
     assert '"upernet_convnextv2-huge_8xb2-160k-fcmae-in22k-ft_ade20k-640x640":57.0' in row
 
 
+def test_train_a_config_of_ones_own_with_a_base_by_scope(cwd, python):
+    (cwd / "mine.py").write_text(f"_base_ = 'convnextv2::pretrain/{FCMAE}'\n")
+    args = "convnextv2-dense", "mine.py", "--gpus", 0, "--work-dir", cwd / "work_dirs/mim-mine"
+    data = loader("train_dataloader", "train", {"data_root": "shapes/{}"})
+    mim(cwd, python, "train", *args, "--cfg-options", "train_cfg.max_iters=1", *data)
+    assert (cwd / "work_dirs/mim-mine/iter_1.pth").is_file()
+
+
 @pytest.mark.parametrize("launcher", ["none", "pytorch"])
 def test_train_and_test_by_bare_name(cwd, python, launcher):
     work_dir = cwd / f"work_dirs/mim-{launcher}"

@@ -8,7 +8,8 @@ as many boxes as it returns. Pre-training is counted with every patch visible.
 from convnextv2.engine.cli import make_config_parser, run, whole
 
 # Where the paper counts: Tables 6 and 7; pre-training at its crop size.
-SHAPES = {"mmdet": (800, 1280), "mmseg": (512, 2048), "mmengine": (224, 224)}
+SHAPES = {"detection": (800, 1280), "segmentation": (512, 2048)}
+DEFAULT_SHAPE = (224, 224)
 
 
 def main() -> None:
@@ -28,10 +29,11 @@ def main() -> None:
 
     from convnextv2.engine.config import read_config
     from convnextv2.engine.settings import need_entries
+    from convnextv2.engine.types import find_task
 
     cfg = read_config(args.config, args.cfg_options)
-    need_entries(cfg, args.config, "model", "default_scope")
-    shape = tuple(args.shape or SHAPES[cfg.default_scope])
+    need_entries(cfg, args.config, "model")
+    shape = tuple(args.shape or SHAPES.get(find_task(cfg), DEFAULT_SHAPE))
     model = build(cfg)
     show(args.config, shape, count_parameters(model), count_macs(model, shape))
 
@@ -41,7 +43,7 @@ def build(cfg):
     import torch
     from mmengine.registry import MODELS, init_default_scope
 
-    init_default_scope(cfg.default_scope)
+    init_default_scope(cfg.get("default_scope", "mmengine"))
     with torch.device("meta"):
         return MODELS.build(cfg.model).eval()
 

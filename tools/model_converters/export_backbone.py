@@ -83,9 +83,13 @@ def find_mean_and_std(entry: dict) -> tuple[list[float] | None, list[float] | No
     Raises:
         FileNotFoundError: Its file of statistics does not exist.
     """
+    from mmengine.registry import MODELS
+
+    from convnextv2.engine.types import find_class
     from convnextv2.pretrain import FCMAEDataPreprocessor
 
-    if entry.get("type", "").split(".")[-1] != "FCMAEDataPreprocessor":
+    found = find_class(entry, MODELS)
+    if found is None or not issubclass(found, FCMAEDataPreprocessor):
         return entry.get("mean"), entry.get("std")
     used = FCMAEDataPreprocessor(**{k: v for k, v in entry.items() if k != "type"})
     # Through text: the shortest numbers that are the same in float32.

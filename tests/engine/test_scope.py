@@ -1,0 +1,70 @@
+"""Configs and classes of this project are found by its scope."""
+
+import sys
+
+import pytest
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.hub import get_config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+
+import convnextv2
+from convnextv2 import registry
+from convnextv2.engine.config import read_config
+
+NAMES = [
+    "detection/mask-rcnn_convnextv2-tiny_fpn_custom.py",
+    "pretrain/fcmae_convnextv2-atto_custom.py",
+    "segmentation/upernet_convnextv2-tiny_custom-512x512.py",
+    "_base_/models/fcmae_convnextv2.py",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configs_are_read_by_scope(name, tmp_path):
+    expected = Config.fromfile(f"{convnextv2.__path__[0]}/../configs/{name}").to_dict()
+    assert get_config(f"convnextv2::{name}").to_dict() == expected
+    assert read_config(f"convnextv2::{name}").to_dict() == expected
+    child = tmp_path / "child.py"
+    child.write_text(f"_base_ = 'convnextv2::{name}'\nseed = 1\n")
+    assert Config.fromfile(child).to_dict().keys() == {*expected, "seed"}
+
+
+def test_types_of_a_base_by_scope_are_those_of_its_default_scope(tmp_path):
+    child = tmp_path / "child.py"
+    child.write_text(f"_base_ = 'convnextv2::{NAMES[2]}'\nmodel = dict(backbone=dict(arch='atto'))")
+    cfg = Config.fromfile(child)
+    cfg.model.backbone.init_cfg = None
+    cfg.model._scope_ = cfg.train_dataloader.dataset._scope_ = "convnextv2"
+    init_default_scope("mmseg")
+    assert type(MODELS.build(cfg.model)).__module__.startswith("mmseg.")
+    dataset = DATASETS.build({**cfg.train_dataloader.dataset, "lazy_init": True})
+    (load,) = (t for t in dataset.pipeline.transforms if type(t).__name__ == "LoadAnnotations")
+    assert type(load).__module__.startswith("mmseg.")  # mmdet's and mmcv's have the same name
+
+
+def test_a_class_of_a_tasks_folder_is_found_when_nothing_else_has_its_name(tmp_path, monkeypatch):
+    folder = tmp_path / "task_with_a_class"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "needs_more.py").write_text("import not_installed_here\n")
+    (folder / "one.py").write_text(
+        "from mmengine.dataset import BaseDataset\nfrom convnextv2.registry import DATASETS\n"
+        "@DATASETS.register_module()\nclass OfATask(BaseDataset):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_TASKS", (folder.name,))
+    registry._import_tasks.cache_clear()
+    assert DATASETS.get("convnextv2.UnlabelledImages")
+    assert folder.name not in sys.modules
+    try:
+        assert issubclass(DATASETS.get("convnextv2.OfATask"), BaseDataset)
+    finally:
+        registry.DATASETS.module_dict.pop("OfATask", None)
+        registry._import_tasks.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["backbone.ConvNeXtV2", "backbone.convnextv2.ConvNeXtV2"])
+def test_full_names_import_nothing_a_second_time(name):
+    assert MODELS.get(f"convnextv2.{name}") is MODELS.get("convnextv2.ConvNeXtV2")
+    assert "backbone" not in sys.modules
