@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.dist import barrier, get_local_rank
 from rich.progress import track
 
-from convnextv2.files import IMAGE_SUFFIXES
+from convnextv2.files import IMAGE_SUFFIXES, is_hidden
 from convnextv2.registry import DATASETS
 
 from .folder import UnlabelledImages
@@ -84,7 +84,7 @@ def read_index(shard: Path) -> list[dict]:
     try:
         # "r:" is without compression: only so can an image be read by its offset.
         with tarfile.open(shard, "r:") as tar:
-            members = [m for m in tar if m.isfile() and m.name.lower().endswith(IMAGE_SUFFIXES)]
+            members = [m for m in tar if m.isfile() and _is_image(m.name)]
             # tarfile takes a broken header for the end; a whole archive ends in blocks of zeros.
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -100,6 +100,10 @@ def read_index(shard: Path) -> list[dict]:
         }
         for member in members
     ]
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name.lstrip("/"))
 
 
 def fetch(addresses: list[str], folder: Path) -> dict[str, Path]:
