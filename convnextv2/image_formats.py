@@ -137,9 +137,10 @@ def _read_series(
     bands = page.samplesperpixel > 4 or (page.samplesperpixel == 4 and 0 in page.extrasamples)
     known = page.dtype is not None and page.dtype.name in ("bool", "uint8", "uint16", "float32")
     if known and ((colours and not bands) or len(axes) == 2):
-        return _decode_checked(
-            content, page.imagelength, page.imagewidth, in_channels, rgb, max_pixels
-        )
+        # OpenCV 4.12 garbles TIFFs of 16 bits that are asked for as RGB.
+        size = page.imagelength, page.imagewidth
+        image = _decode_checked(content, *size, in_channels, False, max_pixels)
+        return _turn(image) if rgb else image
     if len(axes) == 2:
         return series.asarray()
     channels = [i for i, axis in enumerate(axes) if axis not in "YX"]
@@ -208,8 +209,14 @@ def _decode_checked(
         raise ValueError(damage[0])
     if words:
         os.write(2, words.encode())
-    turned = rgb and image.shape[2:] == (4,)
-    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA) if turned else image
+    return _turn(image) if rgb and image.shape[2:] == (4,) else image
+
+
+def _turn(image: np.ndarray) -> np.ndarray:
+    """From BGR to RGB, from BGRA to RGBA."""
+    codes = {(3,): cv2.COLOR_BGR2RGB, (4,): cv2.COLOR_BGRA2RGBA}
+    code = codes.get(image.shape[2:])
+    return image if code is None else cv2.cvtColor(image, code)
 
 
 # No process may be forked while its standard error is turned.
