@@ -66,8 +66,10 @@ def _check_png_chunks(content: bytes) -> None:
     view, start = memoryview(content), len(_PNG)
     while start + 12 <= len(content):
         end = start + 8 + _number(content, start, start + 4)
+        if end + 4 > len(content):
+            break
         if zlib.crc32(view[start + 4 : end]) != _number(content, end, end + 4):
-            raise ValueError(f"truncated, or damaged: checksum at byte {end}")
+            raise ValueError(f"damaged: checksum at byte {end}")
         if content[start + 4 : start + 8] == b"IEND":
             return
         start = end + 4
