@@ -17,7 +17,7 @@ from PIL import Image
 
 RNG = np.random.default_rng(0)
 PIXELS = cv2.resize(RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
-DEEP = PIXELS.astype(np.uint16) * 257
+DEEP = PIXELS.astype(np.uint16) * 256 + 7  # the lower bits are others than the upper
 TOO_LARGE = "more than LoadImage's max_pixels="
 ENDLESS = PIXELS.astype(np.float64)
 ENDLESS[3, 4] = np.nan
