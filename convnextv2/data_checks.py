@@ -6,7 +6,7 @@ A finding is ``(level, text)``; `fatal` ones keep a training from starting.
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Part:
     content: dict | None = None  # COCO json
     data_list: list[dict] = field(default_factory=list)  # mmseg's, or of unlabelled images
     findings: list[Finding] = field(default_factory=list)
+    load: Callable[[dict], dict] | None = None  # of unlabelled images
 
     @property
     def kind(self) -> str:
@@ -123,13 +124,14 @@ def check_overlap(parts: list[Part]) -> list[Finding]:
 
 def check_content(part: Part) -> Iterator[tuple[list[Finding], object]]:
     """Open every file of a part, image by image; yields findings and, of masks, pixel counts."""
-    from convnextv2.detection.check import read_image
-
     if part.kind == "boxes" and part.content:
+        from convnextv2.detection.check import read_image
+
+        load = _load_transform(part)
         for image in part.content["images"]:
-            path = part.folder / image["file_name"]
-            exists = path.is_file()  # else it was named already
-            yield (read_image(path, (image["width"], image["height"])) if exists else []), None
+            path, size = part.folder / image["file_name"], (image["width"], image["height"])
+            # A file that is missing was named already.
+            yield (read_image(path, size, load) if path.is_file() else []), None
     elif part.kind == "masks":
         yield from _check_masks(part)
     elif part.kind == "unlabelled":
@@ -143,17 +145,16 @@ def check_content(part: Part) -> Iterator[tuple[list[Finding], object]]:
 
 
 def _check_masks(part: Part) -> Iterator[tuple[list[Finding], object]]:
-    import cv2
-
-    from convnextv2.detection.check import read_image
     from convnextv2.segmentation.check import check_mask
 
+    load = _load_transform(part)
     for entry in part.data_list:
         findings, size = [], None
         if os.path.isfile(entry["img_path"]):
-            findings = read_image(entry["img_path"])
-            image = None if findings else cv2.imread(entry["img_path"])
-            size = None if image is None else image.shape[1::-1]
+            try:
+                size = load({"img_path": entry["img_path"]})["img_shape"][::-1]
+            except ValueError as error:
+                findings.append(("fatal", str(error)))
         counts = None
         if os.path.isfile(entry.get("seg_map_path") or ""):
             more, counts = check_mask(
@@ -173,7 +174,8 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
         return part
     try:
         lazy = part.kind == "boxes"  # pycocotools cannot read a json that has faults
-        dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": lazy})
+        steps = _load_steps(part) if part.kind == "unlabelled" else []
+        dataset = DATASETS.build({**entry, "pipeline": steps, "lazy_init": lazy})
     except (OSError, ValueError, AssertionError) as error:
         part.findings.append(("fatal", f"{name}: {error}"))
         return part
@@ -188,6 +190,7 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
             )
         return part
     part.data_list = [dataset.get_data_info(i) for i in range(len(dataset))]
+    part.load = next(iter(dataset.pipeline.transforms), None)
     if part.kind == "masks":
         from convnextv2.segmentation.check import check_pairs, find_unpaired
 
@@ -197,13 +200,23 @@ def _read_part(name: str, entry: dict, scope: str) -> Part:
 
 
 def _load_transform(part: Part):
+    """The pipeline's `LoadImage`; in the place of mmcv's loader, ours with its defaults."""
     from mmengine.registry import TRANSFORMS
 
-    return next(
-        TRANSFORMS.build(step)
-        for step in part.entry["pipeline"]
-        if is_a(find_class(step, TRANSFORMS), "convnextv2.images.LoadImage")
-    )
+    from convnextv2.images import LoadImage
+
+    if part.load is not None:
+        return part.load
+    steps = _load_steps(part)
+    return TRANSFORMS.build(steps[0]) if steps else LoadImage(channel_order="bgr", dtype="uint8")
+
+
+def _load_steps(part: Part) -> list[dict]:
+    from mmengine.registry import TRANSFORMS
+
+    loader = "convnextv2.images.LoadImage"
+    steps = part.entry.get("pipeline", ())
+    return [step for step in steps if is_a(find_class(step, TRANSFORMS), loader)][:1]
 
 
 def _num_classes(model: object, where: str) -> Iterator[tuple[str, int]]:

@@ -1,13 +1,16 @@
 """One reader of images for every task."""
 
-import io
-from pathlib import Path
+import os
+import stat
 
 import cv2
 import numpy as np
-import tifffile
 
+from convnextv2.files import printable
+from convnextv2.image_formats import decode
 from convnextv2.registry import TRANSFORMS
+
+DTYPES = ("uint8", "uint16", "float32")
 
 
 class UnreadableImageError(ValueError):
@@ -18,74 +21,134 @@ class UnreadableImageError(ValueError):
 class LoadImage:
     """Decode ``img_path``, or its bytes where ``content`` holds them, into ``img`` (H, W, C).
 
+    JPEG, PNG, WebP, BMP, TIFF (the channels in one page or in several) and npy files of (H, W) or
+    (H, W, C) are told apart by their content. Palettes become colours, CMYK becomes RGB, and
+    images of three channels are turned as their EXIF says. ``img_shape`` and ``ori_shape`` are
+    set too, so that the transforms of mmcv, mmdet and mmseg can follow.
+
+    Values are ``uint8``, ``uint16`` or ``float32``, in every format by one rule: booleans become
+    0 and 255, and other types of numbers become float32, unscaled.
+
     Args:
-        in_channels: 3: RGB, grey images repeated, alpha dropped. Any other number: the channels
-            of the file as they are, which must be that many. 16 bits stay 16 bits. ``.npy`` files
-            hold (H, W) or (H, W, C) arrays and are taken as they are; TIFF files hold the
-            channels in one page or in several.
+        in_channels: 3: colours, grey images repeated, alpha dropped. Any other number: the
+            channels of the file as they are. A file of another number of channels is refused.
+        channel_order: ``rgb``, or ``bgr`` as mmcv's loader has it. Of npy files and of bands that
+            are no colours, three channels are held to be RGB; other numbers keep their order.
+        dtype: What all images become. 16 bits become 8 by leaving out the lower ones, as OpenCV
+            does it; 8 become 16 times 257; floats are neither and are refused. None: what the
+            file has; `UnlabelledImages` then takes the type that most of its images have.
+        max_pixels: Larger images are refused by their header, before they are decoded.
+        max_aspect: So are those longer than so many times their width: where a transform shrinks
+            them, nothing is left of the shorter side.
 
     Raises:
-        UnreadableImageError: The file is missing, empty, truncated, no image, or has another
-            number of channels. `UnlabelledImages` puts another image in its place.
+        UnreadableImageError: The file is missing, empty, truncated, no image, no regular file
+            (such are not opened), refused, damaged as far as its decoder or its checksums tell,
+            or has values that are not finite.
     """
 
-    def __init__(self, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        channel_order: str = "rgb",
+        dtype: str | None = None,
+        max_pixels: int = 200_000_000,
+        max_aspect: float = 200,
+    ) -> None:
+        if channel_order not in ("rgb", "bgr"):
+            raise ValueError(f"channel_order is 'rgb' or 'bgr', not {channel_order!r}")
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"dtype is one of {', '.join(DTYPES)} or None, not {dtype!r}")
         self.in_channels = in_channels
-        self._decoders = {".npy": _decode_array, ".tif": _decode_tiff, ".tiff": _decode_tiff}
+        self.channel_order = channel_order
+        self.dtype = dtype
+        self.max_pixels = max_pixels
+        self.max_aspect = max_aspect
 
     def __call__(self, results: dict) -> dict:
         path = results["img_path"]
         try:
             # Decoding from memory: from a file, OpenCV fills up truncated JPEGs with grey.
-            content = results.pop("content") if "content" in results else Path(path).read_bytes()
+            content = results.pop("content") if "content" in results else self._read(path)
             if not content:
                 raise ValueError("the file is empty")
-            decode = self._decoders.get(Path(path).suffix.lower(), _decode_image)
-            image = decode(content, self.in_channels)
+            rgb = self.channel_order == "rgb"
+            image = decode(content, self.in_channels, rgb, self.max_pixels)
+            image = self._check_shape(image)
+            image = _convert(_to_numbers(image), self.dtype)
+        except MemoryError as error:
+            raise UnreadableImageError(f"{printable(path)}: not enough memory for it") from error
         except (OSError, ValueError, cv2.error) as error:
-            raise UnreadableImageError(f"{path}: {error}") from error
-        image = image if image.ndim == 3 else image[..., None]
-        if image.shape[2] != self.in_channels:
-            raise UnreadableImageError(
-                f"{path}: {image.shape[2]} channels, expected {self.in_channels}"
-            )
-        results["img"] = image
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise UnreadableImageError(f"{printable(path)}: {reason}") from error
+        results["img"] = np.ascontiguousarray(image)
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
 
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
+        return f"LoadImage({arguments})"
 
-def _decode_image(content: bytes, in_channels: int) -> np.ndarray:
-    colour = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
-    flag = colour if in_channels == 3 else cv2.IMREAD_UNCHANGED
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    if image is None:
-        raise ValueError("truncated, or no image")
-    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA) if image.shape[2:] == (4,) else image
+    def _read(self, path: str) -> bytes:
+        # No image that is let through needs more, however its values are stored.
+        largest = self.max_pixels * max(self.in_channels, 4) * 8
+        return read_regular(path, largest)
 
-
-def _decode_tiff(content: bytes, in_channels: int) -> np.ndarray:
-    try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
-            series, page = file.series[0], file.pages[0]
-            # OpenCV knows no more than four channels, and takes the first of those that are no
-            # colours. What it does read it also decompresses.
-            colours = len(series.pages) == 1 and page.photometric.name in ("RGB", "YCBCR")
-            if colours or len(series.axes) == 2:
-                return _decode_image(content, in_channels)
-            image, axes = series.asarray(), series.axes
-    except Exception as error:  # damaged files make tifffile raise whatever it stumbles on
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-    channels = [i for i, axis in enumerate(axes) if axis not in "YX"]
-    if len(axes) != 3 or len(channels) != 1:
-        raise ValueError(f"a TIFF of axes {axes}, expected YX and one for the channels")
-    # Writers often store (H, W, C) as H pages of W x C.
-    if image.shape[channels[0]] != in_channels and image.shape[2] == in_channels:
-        channels = [2]
-    image = np.moveaxis(image, channels[0], -1)
-    return image[..., :3] if in_channels == 3 else image
+    def _check_shape(self, image: np.ndarray) -> np.ndarray:
+        image = image if image.ndim == 3 else image[..., None]
+        height, width, channels = image.shape
+        if channels == 1 and self.in_channels == 3:
+            image = image.repeat(3, axis=2)
+        elif channels != self.in_channels:
+            raise ValueError(f"{channels} channels, expected {self.in_channels}")
+        if max(height, width) > self.max_aspect * min(height, width):
+            raise ValueError(
+                f"{height} x {width} pixels, sides in a larger ratio than LoadImage's "
+                f"max_aspect={self.max_aspect}"
+            )
+        return image
 
 
-def _decode_array(content: bytes, in_channels: int) -> np.ndarray:
-    image = np.load(io.BytesIO(content), allow_pickle=False)
-    if image.ndim not in (2, 3) or not image.size:
-        raise ValueError(f"an array of shape {image.shape}, expected (H, W) or (H, W, C)")
+def read_regular(path: str | os.PathLike, largest: int | None = None) -> bytes:
+    """The content of a regular file; pipes, sockets and devices are not opened.
+
+    Args:
+        path: Of the file, or of a link to it.
+        largest: Refuse files of more bytes.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no regular file, or too large.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("no regular file")
+    if largest is not None and status.st_size > largest:
+        raise ValueError(f"{status.st_size} bytes, more than LoadImage's max_pixels can fill")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _to_numbers(image: np.ndarray) -> np.ndarray:
+    if image.dtype.kind == "b":
+        return image.astype(np.uint8) * 255
+    if image.dtype.kind not in "iuf":
+        raise ValueError(f"values of type {image.dtype}, expected numbers")
+    if image.dtype.name in ("uint8", "uint16"):
+        return image.astype(image.dtype.newbyteorder("="), copy=False)
+    with np.errstate(over="ignore"):  # float64 that is too large becomes infinite
+        image = image.astype(np.float32, copy=False)
+    if not np.isfinite(image).all():
+        raise ValueError("values that are not finite")
     return image
+
+
+def _convert(image: np.ndarray, dtype: str | None) -> np.ndarray:
+    found = image.dtype.name
+    if dtype in (None, found):
+        return image
+    if (found, dtype) == ("uint16", "uint8"):
+        return (image >> 8).astype(np.uint8)
+    if (found, dtype) == ("uint8", "uint16"):
+        return image.astype(np.uint16) * 257
+    raise ValueError(f"values of type {found}, expected {dtype}")

@@ -3,6 +3,7 @@
 Pictures are uint8 arrays (H, W, 3), RGB.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,22 +11,24 @@ from pathlib import Path
 def expand_images(paths: list[str]) -> list[str]:
     """Files as they are, and the images of folders, sorted.
 
+    Dangling links, pipes and the like that are named by the user are left to the reader.
+
     Raises:
         SystemExit: A path does not exist, or there is no image at all.
     """
-    from convnextv2.files import IMAGE_SUFFIXES
+    from convnextv2.files import find_images, printable
 
     found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        elif path.is_file():
+    for path in paths:
+        if os.path.isdir(path):
+            found += find_images(path)
+        elif os.path.lexists(path):
             found.append(path)
         else:
-            raise SystemExit(f"{path.absolute()} does not exist")
+            raise SystemExit(f"{printable(os.path.abspath(path))} does not exist")
     if not found:
-        raise SystemExit(f"no images in {', '.join(paths)}")
-    return [str(path) for path in found]
+        raise SystemExit(f"no images in {', '.join(map(printable, paths))}")
+    return found
 
 
 def write_grid(rows: list[list], titles: Sequence[str], out: str, gap: int = 6) -> None:

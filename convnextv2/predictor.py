@@ -11,7 +11,8 @@ Nothing is imported from the scripts beside this one, so that the installed pack
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -143,19 +144,11 @@ class Predictor:
             yield from self._run(batch)
 
     def _read(self, source: Image, number: int) -> dict:
-        from convnextv2.images import UnreadableImageError
-
         results = {"img_path": None if hasattr(source, "shape") else str(source)}
         if results["img_path"] is None:
             results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
         else:
-            try:
-                results = self._load(results)
-            except AssertionError as error:  # mmcv's, about its decoder's None
-                raise UnreadableImageError(f"{source}: truncated, or no image") from error
-            except Exception as error:  # each decoder has its own kind
-                reason = " ".join(str(error).split())
-                raise UnreadableImageError(f"{source}: {reason}") from error
+            results = load_file(self._load, results)
         results["img_id"] = number
         image = results["img"]
         for transform in self._prepare:
@@ -173,6 +166,29 @@ class Predictor:
         for sample, result in zip(batch, found, strict=True):
             result.pop("seg_logits", None)  # as large as the image, for each class
             yield Prediction(sample["source"], sample["image"], result.cpu())
+
+
+def load_file(load: Callable[[dict], dict], results: dict) -> dict:
+    """Read ``results["img_path"]`` with a config's loader: `LoadImage`, mmcv's, or another.
+
+    Raises:
+        UnreadableImageError: It cannot be read.
+    """
+    from convnextv2.files import printable
+    from convnextv2.images import LoadImage, UnreadableImageError
+
+    path = results["img_path"]
+    if isinstance(load, LoadImage):
+        return load(results)
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ValueError("no regular file")  # to open a pipe would wait for ever
+        return load(results)
+    except AssertionError as error:  # mmcv's, about its decoder's None
+        raise UnreadableImageError(f"{printable(path)}: truncated, or no image") from error
+    except Exception as error:  # each decoder has its own kind
+        reason = " ".join(str(error).split())
+        raise UnreadableImageError(f"{printable(path)}: {reason}") from error
 
 
 def pad_small(sample: dict, smallest: int = 32) -> None:

@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
+
+from convnextv2.images import LoadImage, UnreadableImageError
 
 Finding = tuple[str, str]
 OUTSIDE = 1.0  # pixels by which an annotation may leave its image: rounding
@@ -84,19 +85,18 @@ def check_coco(
     return findings
 
 
-def read_image(path: str | Path, size: tuple[int, int] | None = None) -> list[Finding]:
-    """Decode an image; `size`: (width, height) that it should have."""
-    path = Path(path)
+def read_image(
+    path: str | Path, size: tuple[int, int] | None = None, load: LoadImage | None = None
+) -> list[Finding]:
+    """Decode an image, with a config's reader; `size`: (width, height) that it should have."""
+    load = load or LoadImage(channel_order="bgr", dtype="uint8")
     try:
-        # From memory: from a file, OpenCV fills up truncated JPEGs with grey.
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        return [("fatal", f"{path}: {error}")]
-    if image is None:
-        return [("fatal", f"{path}: truncated, or no image")]
-    if size and image.shape[1::-1] != tuple(size):
-        have, said = ("x".join(map(str, s)) for s in (image.shape[1::-1], size))
-        return [("fatal", f"{path}: {have} pixels, its annotations say {said}")]
+        height, width = load({"img_path": str(path)})["img_shape"]
+    except UnreadableImageError as error:
+        return [("fatal", str(error))]
+    if size and (width, height) != tuple(size):
+        said = "x".join(map(str, size))
+        return [("fatal", f"{path}: {width}x{height} pixels, its annotations say {said}")]
     return []
 
 

@@ -38,7 +38,7 @@ def find_unpaired(data_list: list[dict], suffix: str) -> list[Finding]:
         for folder in sorted({path.parent for path in known})
         if folder.is_dir()
         for path in sorted(folder.iterdir())
-        if path.name.endswith(suffix) and path not in known
+        if path.name.endswith(suffix) and path not in known and not path.name.startswith(".")
     ]
 
 

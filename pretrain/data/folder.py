@@ -1,18 +1,24 @@
 """Unlabelled images from a folder or a list of files, for pre-training."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 
-from convnextv2.files import IMAGE_SUFFIXES, find_images, read_list
-from convnextv2.images import UnreadableImageError
+from convnextv2.files import IMAGE_SUFFIXES, find_images, printable, read_list
+from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.registry import DATASETS
 
 
 @DATASETS.register_module()
 class UnlabelledImages(BaseDataset):
     """All images below a folder, whatever its sub-folders mean, or those that a list names.
+
+    Where the pipeline's `LoadImage` has no ``dtype``, it is given the one that most of a few images
+    have, taken evenly from all: one of 16 bits among those of 8 is converted, floats among them
+    are refused.
 
     In the place of an image that cannot be read comes another, drawn at random. The sample's
     ``unreadable`` says so to `UnreadableImagesHook`: a line for each such file, ``PATH: REASON``.
@@ -47,6 +53,15 @@ class UnlabelledImages(BaseDataset):
             **kwargs,
         )
 
+    def full_init(self) -> None:
+        """List the images, and look at a few to learn their type."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        for load in self.pipeline.transforms:
+            if isinstance(load, LoadImage) and load.dtype is None:
+                load.dtype = self._find_dtype(load)
+
     def __getitem__(self, idx: int) -> dict:
         unreadable = []
         for _ in range(self.max_refetch + 1):
@@ -56,6 +71,16 @@ class UnlabelledImages(BaseDataset):
                 unreadable.append(str(error))
                 idx = self._rand_another()
         raise RuntimeError("too many unreadable images in a row:\n" + "\n".join(unreadable))
+
+    def _find_dtype(self, load: LoadImage, sample: int = 16) -> str | None:
+        places = np.linspace(0, len(self) - 1, min(sample, len(self))).astype(int).tolist()
+        found = Counter()
+        for place in places:
+            try:
+                found[load(self.get_data_info(place))["img"].dtype.name] += 1
+            except UnreadableImageError:  # named when its turn comes
+                continue
+        return max(found, key=found.get, default="uint8")
 
     def load_data_list(self) -> list[dict]:
         """Paths of the images in an order that is the same on every machine."""
@@ -74,6 +99,6 @@ class UnlabelledImages(BaseDataset):
             paths = find_images(root)
             if not paths:
                 raise FileNotFoundError(
-                    f"no images below {root.absolute()} (looked for {' '.join(IMAGE_SUFFIXES)})"
+                    f"no images below {printable(root.absolute())} (looked for {' '.join(IMAGE_SUFFIXES)})"
                 )
         return [{"img_path": path} for path in paths]

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
+from convnextv2.files import printable
 from convnextv2.images import LoadImage
 
 BLOCK = 2**20  # so many values are looked at together, which bounds the memory
@@ -116,7 +117,7 @@ class ImageStatistics(Dataset):
     def __getitem__(self, i: int) -> tuple[str, PixelStatistics | str]:
         """Path, and the statistics or, if the image cannot be used, the reason."""
         info = self.dataset.get_data_info(self.places[i])
-        path = info["img_path"]
+        path = printable(info["img_path"])
         try:
             return path, PixelStatistics.of(self.load(info)["img"])
         except ValueError as error:

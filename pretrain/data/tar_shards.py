@@ -8,7 +8,7 @@ from rich.progress import track
 
 from convnextv2.archives import DAMAGE, read_tar
 from convnextv2.downloads import once_a_machine
-from convnextv2.files import IMAGE_SUFFIXES
+from convnextv2.files import IMAGE_SUFFIXES, is_hidden
 from convnextv2.registry import DATASETS
 from convnextv2.transfers import Transfer, is_address
 
@@ -85,11 +85,7 @@ def read_index(shard: Path) -> list[dict]:
     try:
         # Without compression: only so can an image be read by its offset.
         with open(shard, "rb") as file:
-            members = [
-                member
-                for member in read_tar(file)
-                if member.isfile() and member.name.lower().endswith(IMAGE_SUFFIXES)
-            ]
+            members = [m for m in read_tar(file) if m.isfile() and _is_image(m.name)]
     except DAMAGE as error:
         raise ValueError(f"{shard} is no tar file, compressed, or truncated: {error}") from error
     return [
@@ -101,6 +97,10 @@ def read_index(shard: Path) -> list[dict]:
         }
         for member in members
     ]
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name.lstrip("/"))
 
 
 def fetch(addresses: list[str], folder: Path) -> dict[str, Path]:

@@ -92,8 +92,8 @@ class PackFCMAEInputs:
 
     def __call__(self, results: dict) -> dict:
         image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
-        if image.dtype == np.uint16:  # torch cannot collate it on every device
-            image = image.astype(np.float32)
+        if image.dtype != np.uint8:  # torch cannot collate uint16 on every device
+            image = image.astype(np.float32, copy=False)
         index = results["sample_idx"]
         seed = index.seed if isinstance(index, SeededIndex) else np.random.randint(2**31)
         return {

@@ -1,6 +1,7 @@
 """How long pre-training takes: an estimate before it, and its speed while it runs."""
 
 import os
+import stat
 import sys
 import time
 from datetime import timedelta
@@ -56,10 +57,15 @@ class EstimateHook(Hook):
         loader = runner.train_dataloader
         iters = runner.max_iters - runner.iter
         # What is drawn here must not change what is drawn later.
-        with torch.random.fork_rng():
-            load = _time_loading(loader.dataset) * loader.batch_size / max(1, loader.num_workers)
-            step = self._time_steps(runner)
-        size = mean_bytes(loader.dataset)
+        try:
+            with torch.random.fork_rng():
+                load = _time_loading(loader.dataset)
+                step = self._time_steps(runner)
+            size = mean_bytes(loader.dataset)
+        except (RuntimeError, ValueError, OSError) as error:  # training itself names the files
+            runner.logger.warning(f"no estimate: {error}")
+            return
+        load *= loader.batch_size / max(1, loader.num_workers)
         images = iters * loader.batch_size * get_world_size()
         limit = "the network" if step >= load else "loading the images (more workers may help)"
         total = timedelta(seconds=round(iters * max(step, load)))
@@ -93,13 +99,27 @@ class EstimateHook(Hook):
 
 
 def mean_bytes(dataset: Dataset, sample: int = 1000) -> float:
-    """Mean size of an image in storage, of up to `sample` images taken evenly."""
+    """Mean size of an image in storage, of up to `sample` images taken evenly.
+
+    Raises:
+        ValueError: None of these is there.
+    """
     places = np.linspace(0, len(dataset) - 1, min(sample, len(dataset))).astype(int).tolist()
-    sizes = []
-    for place in places:
-        info = dataset.get_data_info(place)
-        sizes.append(info["size"] if "size" in info else os.path.getsize(info["img_path"]))
+    sizes = [_bytes_of(dataset.get_data_info(place)) for place in places]
+    sizes = [size for size in sizes if size is not None]
+    if not sizes:
+        raise ValueError(f"none of {len(places)} images is there")
     return float(np.mean(sizes))
+
+
+def _bytes_of(info: dict) -> int | None:
+    if "size" in info:  # in a tar shard
+        return info["size"]
+    try:
+        status = os.stat(info["img_path"])
+    except (OSError, ValueError):  # missing, a dangling link, a name with a null byte
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _time_loading(dataset: Dataset) -> float:

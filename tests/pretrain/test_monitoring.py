@@ -1,5 +1,6 @@
 """What is shown of a running pre-training is right, and showing it changes nothing."""
 
+import os
 import re
 
 import cv2
@@ -13,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.pretrain import FCMAE, feature_diversity, reconstruct
+from convnextv2.pretrain.hooks.progress import mean_bytes
 
 SMALL = {"depths": [1, 1, 1, 1], "channels": [4, 8, 8, 12]}
 HOOKS = [
@@ -150,8 +152,11 @@ def test_pictures_diversity_and_speed_are_written_and_change_nothing(folder):
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_the_file(folder):
+    for path in (folder / "images").iterdir():  # of one type with the endless one
+        np.save(path.with_suffix(".npy"), cv2.imread(str(path)).astype(np.float32))
+        path.unlink()
     image = np.zeros((64, 64, 3), np.float32)
-    image[5, 5] = np.inf
+    image[::2] = 3e38  # finite, but its variance is not
     np.save(folder / "images/endless.npy", image)
     with pytest.raises(FloatingPointError, match=r"(?s)of 1 of 4 images .*endless\.npy$"):
         train(folder, "run", [])
@@ -162,3 +167,30 @@ def test_the_custom_config_shows_all_of_it():
     types = [hook["type"] for hook in cfg.custom_hooks]
     assert {hook["type"] for hook in HOOKS} <= set(types)
     assert {"type": "TensorboardVisBackend"} in cfg.visualizer.vis_backends
+
+
+class Files(list):
+    """Paths, as a data set has them."""
+
+    def get_data_info(self, place):
+        return {"img_path": self[place]}
+
+
+def test_the_mean_size_is_that_of_the_files_that_are_there(tmp_path):
+    (tmp_path / "a.png").write_bytes(bytes(100))
+    (tmp_path / "b.png").write_bytes(bytes(300))
+    (tmp_path / "dangling.png").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.png")
+    names = ["a.png", "missing.png", "b.png", "dangling.png", "pipe.png", "null\0.png"]
+    paths = Files(f"{tmp_path}/{name}" for name in names)
+    assert mean_bytes(paths) == 200
+    with pytest.raises(ValueError, match="none of 1 images is there"):
+        mean_bytes(Files([f"{tmp_path}/missing.png"]))
+
+
+def test_the_estimate_survives_files_that_cannot_be_read(folder):
+    for i in range(3):
+        (folder / f"images/{i}0.png").write_bytes(b"no image")
+        (folder / f"images/{i}1.jpg").symlink_to("nowhere")
+    _, log = train(folder, "run", [{"type": "convnextv2.EstimateHook"}])
+    assert "estimate: 4 iterations" in log

@@ -53,15 +53,10 @@ def _missing_line(part: Part, root: Path) -> str | None:
 
 def find_images(folder: Path) -> set[str]:
     """Names, without suffix, of the images below a folder that are not empty."""
-    return {
-        os.path.splitext(entry.name)[0]
-        for path, _, _ in os.walk(folder, followlinks=True)
-        for entry in os.scandir(path)
-        if entry.name.lower().endswith((".jpg", ".jpeg", ".png"))
-        and not entry.name.startswith(".")  # macOS leaves such
-        and entry.is_file()
-        and entry.stat().st_size > 0
-    }
+    from convnextv2 import files
+
+    paths = files.find_images(folder) if folder.is_dir() else []
+    return {os.path.splitext(os.path.basename(p))[0] for p in paths if os.path.getsize(p) > 0}
 
 
 def _expected_names(part: Part, root: Path) -> set[str]:

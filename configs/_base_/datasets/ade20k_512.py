@@ -5,7 +5,7 @@ scale = (2048, 512)
 
 train_pipeline = [
     dict(type='convnextv2.SeedTransforms'),
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
@@ -14,13 +14,13 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -4,7 +4,7 @@ metainfo = dict(classes=('nucleus',), palette=[(255, 196, 0)])
 
 train_pipeline = [
     dict(type='convnextv2.SeedTransforms'),
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='RandomFlip',
@@ -14,7 +14,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

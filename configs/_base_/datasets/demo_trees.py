@@ -5,7 +5,7 @@ metainfo = dict(classes=('tree',), palette=[(255, 196, 0)])
 
 train_pipeline = [
     dict(type='convnextv2.SeedTransforms'),
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PhotoMetricDistortion'),
     dict(type='RandomResize', scale=(400, 400), ratio_range=(0.8, 1.3), keep_ratio=True),
@@ -19,7 +19,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

@@ -31,7 +31,7 @@ model = dict(
 )
 train_pipeline = [
     dict(type="convnextv2.SeedTransforms"),
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="RandomResize", scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=size, recompute_bbox=True, allow_negative_crop=True),
@@ -41,7 +41,7 @@ train_pipeline = [
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="Resize", scale=(96, 64), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(

@@ -21,7 +21,7 @@ model = dict(
 )
 train_pipeline = [
     dict(type="convnextv2.SeedTransforms"),
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="LoadAnnotations", reduce_zero_label=True),
     dict(type="RandomResize", scale=(96, 64), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=size, cat_max_ratio=0.75),
@@ -30,13 +30,13 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="Resize", scale=(96, 64), keep_ratio=True),
     dict(type="LoadAnnotations", reduce_zero_label=True),
     dict(type="PackSegInputs"),
 ]
 tta_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(
         type="TestTimeAug",
         transforms=[

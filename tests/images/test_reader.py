@@ -1,0 +1,185 @@
+"""Whatever a file is, the reader gives an image of the right type or says why not, at once."""
+
+import multiprocessing
+import os
+import re
+import resource
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import DATASETS
+from odd_files import DEEP, HUGE, ODD, PIXELS, TOO_LARGE, encode, patched
+from torch.utils.data import DataLoader
+
+from convnextv2.files import printable
+from convnextv2.images import LoadImage, UnreadableImageError
+
+
+def read(path, **options):
+    return LoadImage(**options)({"img_path": str(path)})["img"]
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+@pytest.mark.parametrize("name", ODD, ids=printable)
+def test_odd_files_are_used_or_refused_with_the_reason(tmp_path, name, order):
+    write, reason = ODD[name]
+    path = tmp_path / name
+    write(path)
+    if reason is None:
+        image = read(path, dtype="uint8", channel_order=order)
+        assert image.dtype == np.uint8
+        assert image.shape[2:] == (3,)
+        assert image.flags.writeable
+        assert image.flags.c_contiguous
+    else:
+        start = re.escape(printable(path))
+        with pytest.raises(UnreadableImageError, match=f"^{start}: .*{reason}") as error:
+            read(path, dtype="uint8", channel_order=order)
+        str(error.value).encode()  # any log can hold it
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "deep.npy", "big_endian.npy"])
+def test_sixteen_bits_follow_one_rule_in_every_format(tmp_path, name):
+    path = tmp_path / name
+    ODD[name][0](path)
+    assert np.array_equal(read(path), DEEP[..., ::-1])
+    assert np.array_equal(read(path, dtype="uint16"), DEEP[..., ::-1])
+    assert np.array_equal(read(path, dtype="uint8"), PIXELS[..., ::-1])
+    assert np.array_equal(read(path, dtype="uint8", channel_order="bgr"), PIXELS)
+    (tmp_path / "flat.png").write_bytes(encode(".png"))
+    flat = read(tmp_path / "flat.png", dtype="uint16", channel_order="bgr")
+    assert np.array_equal(flat, PIXELS.astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+def test_bgr_is_what_mmcv_reads(tmp_path, suffix):
+    transforms = pytest.importorskip("mmcv.transforms")
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(encode(suffix))
+    expected = transforms.LoadImageFromFile()({"img_path": str(path)})
+    got = LoadImage(channel_order="bgr", dtype="uint8")({"img_path": str(path)})
+    assert expected.keys() == got.keys()
+    assert np.array_equal(got["img"], expected["img"])
+    assert got["img_shape"] == got["ori_shape"] == expected["ori_shape"] == (48, 64)
+
+
+def test_an_image_is_turned_as_its_exif_says(tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.fromarray(PIXELS).save(tmp_path / "turned.jpg", exif=exif)
+    assert read(tmp_path / "turned.jpg").shape == (64, 48, 3)
+
+
+def _read_in_little_memory(folder, answers):
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+    for name in [*HUGE, "claims.npy"]:
+        try:
+            read(folder / name)
+        except UnreadableImageError as error:
+            answers.put((name, str(error)))
+    answers.put(None)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="measures on Linux")
+def test_bombs_are_refused_by_their_header_before_memory_is_taken(tmp_path):
+    """128 MB would hold none of them."""
+    for name in [*HUGE, "claims.npy"]:
+        ODD[name][0](tmp_path / name)
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    process = context.Process(target=_read_in_little_memory, args=(tmp_path, answers))
+    process.start()
+    reasons = dict(iter(lambda: answers.get(timeout=60), None))
+    process.join()
+    assert reasons.keys() == {*HUGE, "claims.npy"}
+    assert all(TOO_LARGE in reasons[name] for name in HUGE), reasons
+
+
+def test_a_file_larger_than_any_image_is_not_read(tmp_path):
+    (tmp_path / "sparse.png").write_bytes(encode(".png"))
+    os.truncate(tmp_path / "sparse.png", 2**40)
+    with pytest.raises(UnreadableImageError, match=r"sparse\.png: 1099511627776 bytes, more than"):
+        read(tmp_path / "sparse.png")
+
+
+def test_other_words_on_standard_error_are_passed_on(tmp_path, capfd):
+    (tmp_path / "good.jpg").write_bytes(patched(encode(".jpg"), 11, b"\x02"))
+    (tmp_path / "bad.jpg").write_bytes(encode(".jpg"))
+    ODD["warnings.jpg"][0](tmp_path / "bad.jpg")
+    read(tmp_path / "good.jpg")
+    with pytest.raises(UnreadableImageError):
+        read(tmp_path / "bad.jpg")
+    os.write(2, b"still there")
+    words = capfd.readouterr().err
+    assert words.startswith("Warning: unknown JFIF revision number 2.")
+    assert words.endswith("still there")
+    assert "Corrupt" not in words
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="'rgb' or 'bgr', not 'grb'"):
+        LoadImage(channel_order="grb")
+    with pytest.raises(ValueError, match="one of uint8, uint16, float32 or None, not 'int8'"):
+        LoadImage(dtype="int8")
+
+
+PIPELINE = [
+    {"type": "convnextv2.LoadImage"},
+    {"type": "convnextv2.RandomResizedCrop", "size": 32},
+    {"type": "convnextv2.PackFCMAEInputs"},
+]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_folder_of_all_of_them_is_loaded_in_batches(tmp_path, listed):
+    """Found in the folder, or named by a list that holds more: two workers, one type of values."""
+    for i in range(40):
+        (tmp_path / f"{i}.jpg").write_bytes(encode(".jpg"))
+    for name, (write, _) in ODD.items():
+        write(tmp_path / name)
+    options = {}
+    if listed:
+        names = [f"{i}.jpg" for i in range(40)] + list(ODD)
+        (tmp_path / "list.txt").write_bytes(b"\n".join(map(os.fsencode, names)))
+        options = {"ann_file": "list.txt"}
+    dataset = DATASETS.build(
+        {
+            "type": "convnextv2.UnlabelledImages",
+            "data_root": str(tmp_path),
+            "pipeline": PIPELINE,
+            **options,
+        }
+    )
+    batches = list(DataLoader(dataset, batch_size=8, num_workers=2))
+    assert {str(batch["inputs"].dtype) for batch in batches} == {"torch.uint8"}
+    lines = {line for b in batches for text in b["unreadable"] for line in text.splitlines()}
+    named = {line.split(": ")[0].rsplit("/", 1)[1] for line in lines}
+    refused = {printable(name) for name, (_, reason) in ODD.items() if reason is not None}
+    if not listed:  # these the listing named
+        refused -= {"pipe.png", "socket.jpg", "device.tif", "folder.png", "dangling.png"}
+        refused -= {"circle.jpg", "missing.jpg"}
+    assert named == refused
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32"])
+def test_one_of_eight_bits_among_others_stops_nothing(tmp_path, kind):
+    """All are brought to what most of them are, or named."""
+    for i in range(12):
+        np.save(tmp_path / f"{i}.npy", DEEP.astype(kind))
+    cv2.imwrite(str(tmp_path / "flat.png"), PIXELS)
+    dataset = DATASETS.build(
+        {
+            "type": "convnextv2.UnlabelledImages",
+            "data_root": str(tmp_path),
+            "pipeline": PIPELINE,
+        }
+    )
+    (batch,) = DataLoader(dataset, batch_size=13)
+    assert batch["inputs"].max() > 10_000
+    text = "flat.png: values of type uint8, expected float32" if kind == "float32" else ""
+    assert text in "".join(batch["unreadable"])
