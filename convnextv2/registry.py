@@ -12,6 +12,7 @@ _LOCATIONS = [
     "convnextv2.engine.checkpoints",
     "convnextv2.engine.fsdp",
     "convnextv2.engine.seeding",
+    "convnextv2.engine.unreadable",
     "convnextv2.images",
     "convnextv2.pretrain",
 ]

@@ -108,9 +108,9 @@ def check_output(dataset) -> None:
     Raises:
         SystemExit: Two label maps would get one name, or the annotation file lacks a class.
     """
-    from mmengine.dataset import ConcatDataset
+    from convnextv2.engine.samples import innermost
 
-    first = dataset.datasets[0] if isinstance(dataset, ConcatDataset) else dataset
+    first = next(innermost(dataset))
     if hasattr(first, "cat_ids"):
         classes = first.metainfo["classes"]
         if len(first.cat_ids) != len(classes):

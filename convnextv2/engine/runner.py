@@ -5,8 +5,10 @@ import pickle
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
+from .samples import SeededSamplesMixin
 
-class StrictRunner(Runner):
+
+class StrictRunner(SeededSamplesMixin, Runner):
     """mmengine's `Runner` that runs no code from a checkpoint and leaves no weight unfilled.
 
     A checkpoint to resume from or to test must fit the whole model. One to start a training from

@@ -6,16 +6,12 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 
 from convnextv2.files import IMAGE_SUFFIXES, find_images, read_list
-from convnextv2.images import UnreadableImageError
 from convnextv2.registry import DATASETS
 
 
 @DATASETS.register_module()
 class UnlabelledImages(BaseDataset):
     """All images below a folder, whatever its sub-folders mean, or those that a list names.
-
-    In the place of an image that cannot be read comes another, drawn at random. The sample's
-    ``unreadable`` says so to `UnreadableImagesHook`: a line for each such file, ``PATH: REASON``.
 
     Args:
         data_root: The folder.
@@ -46,16 +42,6 @@ class UnlabelledImages(BaseDataset):
             data_prefix=data_prefix or {"img": ""},
             **kwargs,
         )
-
-    def __getitem__(self, idx: int) -> dict:
-        unreadable = []
-        for _ in range(self.max_refetch + 1):
-            try:
-                return {**self.prepare_data(idx), "unreadable": "\n".join(unreadable)}
-            except UnreadableImageError as error:
-                unreadable.append(str(error))
-                idx = self._rand_another()
-        raise RuntimeError("too many unreadable images in a row:\n" + "\n".join(unreadable))
 
     def load_data_list(self) -> list[dict]:
         """Paths of the images in an order that is the same on every machine."""

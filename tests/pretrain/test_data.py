@@ -13,7 +13,6 @@ from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.pretrain import RandomFlips, RandomResizedCrop
 
 PIPELINE = [
-    {"type": "convnextv2.SeedTransforms"},
     {"type": "convnextv2.LoadImage"},
     {"type": "convnextv2.RandomResizedCrop", "size": 32},
     {"type": "convnextv2.RandomFlips", "vertical": 0.5},

@@ -35,7 +35,6 @@ def folder(tmp_path):
 def train(folder, name, hooks, **model):
     """Train for four iterations of four images; returns the runner and what the log says."""
     pipeline = [
-        {"type": "convnextv2.SeedTransforms"},
         {"type": "convnextv2.LoadImage"},
         {"type": "convnextv2.RandomResizedCrop", "size": 64},
         {"type": "convnextv2.PackFCMAEInputs"},

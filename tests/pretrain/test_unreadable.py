@@ -45,7 +45,6 @@ def folder(tmp_path):
 def run(folder, **hook):
     """Train for an epoch; returns what the log says."""
     pipeline = [
-        {"type": "convnextv2.SeedTransforms"},
         {"type": "convnextv2.LoadImage"},
         {"type": "convnextv2.RandomResizedCrop", "size": 64},
         {"type": "convnextv2.PackFCMAEInputs"},

@@ -4,7 +4,6 @@ crop_size = (512, 512)
 scale = (2048, 512)
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),

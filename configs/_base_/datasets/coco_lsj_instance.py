@@ -3,7 +3,6 @@ data_root = 'data/coco/'
 image_size = (1024, 1024)
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),

@@ -3,7 +3,6 @@ data_root = 'data/demo/nuclei/'
 metainfo = dict(classes=('nucleus',), palette=[(255, 196, 0)])
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

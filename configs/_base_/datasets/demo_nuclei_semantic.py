@@ -7,7 +7,6 @@ metainfo = dict(
 )
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomCrop', crop_size=crop_size),

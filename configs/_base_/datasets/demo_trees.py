@@ -4,7 +4,6 @@ data_root = 'data/demo/trees/'
 metainfo = dict(classes=('tree',), palette=[(255, 196, 0)])
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PhotoMetricDistortion'),

@@ -1,6 +1,5 @@
 # The demo's aerial photographs without their boxes.
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage'),
     dict(type='convnextv2.RandomResizedCrop', size=160, scale=(0.1, 0.5)),
     dict(type='convnextv2.RandomFlips', horizontal=0.5, vertical=0.5),

@@ -12,7 +12,6 @@ train_dataloader = dict(
         ann_file='train.json',
         data_prefix=dict(img='images'),
         pipeline=[
-            dict(type='convnextv2.SeedTransforms'),
             dict(type='convnextv2.LoadImage'),
             dict(type='convnextv2.RandomResizedCrop', size=192, scale=(0.04, 0.3)),
             dict(type='convnextv2.RandomFlips', horizontal=0.5, vertical=0.5),

@@ -2,7 +2,6 @@
 data_root = 'data/imagenet/train'
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage'),
     dict(type='convnextv2.RandomResizedCrop', size=224, scale=(0.2, 1.0)),
     dict(type='convnextv2.RandomFlips', horizontal=0.5),
