@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+
+from convnextv2.engine.runner import StrictRunner
 
 DAMAGES = {
     "truncated.jpg": lambda good: good(".jpg")[:-300],
@@ -51,8 +52,7 @@ def run(folder, **hook):
     ]
     arch = {"depths": [1, 1, 1, 1], "channels": [4, 4, 4, 4]}
     backbone = {"type": "convnextv2.ConvNeXtV2", "arch": arch}
-    hooks = [{"type": "convnextv2.UnreadableImagesHook", **hook}]
-    runner = Runner(
+    runner = StrictRunner(
         {"type": "convnextv2.FCMAE", "backbone": backbone, "decoder_dim": 8},
         str(folder / "work_dir"),
         train_dataloader={
@@ -68,8 +68,10 @@ def run(folder, **hook):
         },
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}},
         train_cfg={"by_epoch": True, "max_epochs": 1},
-        default_hooks={"checkpoint": None},
-        custom_hooks=hooks,
+        default_hooks={
+            "checkpoint": None,
+            "unreadable_images": {"type": "convnextv2.UnreadableImagesHook", **hook},
+        },
         default_scope="mmengine",
         experiment_name=f"{folder.name}-{hook}",
     )

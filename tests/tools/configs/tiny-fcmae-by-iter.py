@@ -41,5 +41,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=3, end=8),
 ]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=8)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(by_epoch=False, interval=2))
+default_hooks = dict(
+    logger=dict(interval=1), checkpoint=dict(by_epoch=False, interval=2), reconstruction=None
+)
 log_processor = dict(by_epoch=False)
