@@ -18,7 +18,10 @@ optim_wrapper = dict(
     paramwise_cfg=dict(_delete_=True, decay_rate=0.7, decay_type='layer_wise'),
 )
 auto_scale_lr = dict(enable=True)
-train_dataloader = dict(sampler=dict(type='convnextv2.SeededSampler'))
+train_dataloader = dict(
+    sampler=dict(type='convnextv2.SeededSampler'),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
+)
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook', max_keep_ckpts=3))
 val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator

@@ -18,6 +18,7 @@ auto_scale_lr = dict(enable=True)
 train_images = dict(_delete_=True, img='train2017/')  # without the panoptic maps of mmdet's base
 train_dataloader = dict(
     sampler=dict(type='convnextv2.SeededInfiniteSampler'),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(data_prefix=train_images),
 )
 val_dataloader = dict(dataset=dict(data_prefix=dict(_delete_=True, img='val2017/')))

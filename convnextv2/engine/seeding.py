@@ -18,7 +18,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from convnextv2.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
+from convnextv2.registry import DATA_SAMPLERS, FUNCTIONS, HOOKS, TRANSFORMS
 
 
 class SeededIndex(int):
@@ -97,6 +97,15 @@ class SeededInfiniteSampler(InfiniteSampler):
     def _infinite_indices(self) -> Iterator[SeededIndex]:
         for position, index in enumerate(super()._infinite_indices()):
             yield SeededIndex(index, self.seed, position)
+
+
+@FUNCTIONS.register_module()
+def keep_worker_seed(worker_id: int) -> None:
+    """As ``worker_init_fn``: leave a worker the seed that torch gave it, a new one each epoch.
+
+    mmengine would give the workers of all epochs the same. It matters where another runner than
+    `StrictRunner` trains, and nothing seeds the draws one by one.
+    """
 
 
 @TRANSFORMS.register_module()

@@ -289,4 +289,5 @@ def test_runs_can_be_resumed_exactly(path):
     cfg = Config.fromfile(path)
     assert cfg.randomness.seed is not None
     assert cfg.train_dataloader.sampler.type.startswith("convnextv2.Seeded")
+    assert cfg.train_dataloader.worker_init_fn.type == "convnextv2.keep_worker_seed"
     assert cfg.default_hooks.checkpoint.type == "convnextv2.AtomicCheckpointHook"

@@ -3,6 +3,7 @@
 import itertools
 import json
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from convnextv2.engine.runner import StrictRunner
@@ -214,6 +216,22 @@ def test_a_data_set_of_another_kind_is_seeded_too():
     assert first == again
 
 
+def test_epochs_differ_with_a_foreign_runner_too(folder):
+    init_default_scope("mmengine")
+    loader = Runner.build_dataloader(
+        {
+            "dataset": make_dataset("pretraining", "repeat", folder),
+            "sampler": {"type": "convnextv2.SeededSampler", "shuffle": False},
+            "worker_init_fn": {"type": "convnextv2.keep_worker_seed"},
+            "batch_size": 2,
+            "num_workers": 2,
+        },
+        seed=3,
+    )
+    first, second = ({*itertools.chain(*images(loader))} for _ in range(2))
+    assert not first & second
+
+
 def test_mmdets_batches_of_one_orientation_and_shorter_epochs(folder):
     """Samplers ask `sampler.dataset`; `num_batch_per_epoch` puts a data set around ours."""
     init_default_scope("mmengine")
@@ -266,10 +284,13 @@ def test_none_leaves_a_hook_out_and_two_come_by_themselves(tmp_path):
 
 
 class Score(BaseModel):
-    """Gives each image's size and brightest value."""
+    """Gives each image's name, size and whether it is blank."""
 
-    def forward(self, inputs, data_samples=None, mode="tensor"):
-        return [(tuple(image.shape), image.max().item()) for image in inputs]
+    def forward(self, inputs, data_samples, mode="tensor"):
+        return [
+            (Path(sample.img_path).name, tuple(image.shape), not image.any())
+            for image, sample in zip(inputs, data_samples, strict=True)
+        ]
 
 
 class Collect(BaseMetric):
@@ -338,11 +359,11 @@ def test_validation_goes_on_with_a_blank_image_and_names_the_file(damaged, task,
         experiment_name=f"{damaged.name}",
     )
     runner.val()
+    runner.val()
     log = "".join(path.read_text() for path in (damaged / "work_dir").rglob("*.log"))
     MMLogger._instance_dict.clear()
     results = runner.val_evaluator.metrics[0].seen
-    assert [size for size, _ in results] == [(3, 48, 64)] * IMAGES
-    assert [brightest == 0 for _, brightest in results] == [i == 3 for i in range(IMAGES)]
+    assert results == [(f"{i}.png", (3, 48, 64), i == 3) for i in range(IMAGES)]
     line = f"{damaged}/images/3.png: {REASON}"
     assert log.count(f"skipped {line}") == 1
     assert f"1 of {IMAGES} images could not be read\n  {line}" in log

@@ -15,6 +15,7 @@ train_dataloader = dict(
     drop_last=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='convnextv2.SeededSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='convnextv2.UnlabelledImages', data_root=data_root, pipeline=train_pipeline
     ),
