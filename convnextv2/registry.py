@@ -23,6 +23,7 @@ _LOCATIONS = [
     "convnextv2.engine.loops",
     "convnextv2.engine.seeding",
     "convnextv2.engine.signals",
+    "convnextv2.engine.unreadable",
     "convnextv2.images",
     "convnextv2.pretrain",
 ]

@@ -14,7 +14,6 @@ from .encoders.minkowski import encode_minkowski
 from .encoders.packed import encode_packed
 from .fcmae import ENCODERS, FCMAE
 from .hooks.progress import EstimateHook, ThroughputHook
-from .hooks.unreadable import UnreadableImagesHook
 from .masks import patchify, random_mask, unpatchify
 from .metric import ReconstructionLoss
 from .reconstruction import ReconstructionHook, feature_diversity, reconstruct
@@ -33,7 +32,6 @@ __all__ = [
     "ThroughputHook",
     "UnlabelledImages",
     "UnlabelledShards",
-    "UnreadableImagesHook",
     "encode_dense",
     "encode_minkowski",
     "encode_packed",

@@ -71,6 +71,8 @@ def main() -> None:
     runner = StrictRunner.from_cfg(cfg)
     if args.out:
         check_output(runner.test_dataloader.dataset)
+        # mmseg's metric makes it in the first process, for which the others do not wait.
+        Path(args.out).mkdir(parents=True, exist_ok=True)
     runner.test()
     if args.out and runner.rank == 0:
         from convnextv2.detection.results import drop_boxes

@@ -18,11 +18,10 @@ optim_wrapper = dict(
     paramwise_cfg=dict(_delete_=True, decay_rate=0.7, decay_type='layer_wise'),
 )
 auto_scale_lr = dict(enable=True)
-seeded = [dict(type='convnextv2.SeedTransforms'), *_base_.train_pipeline]
 train_dataloader = dict(
-    sampler=dict(type='convnextv2.SeededSampler'), dataset=dict(pipeline=seeded)
+    sampler=dict(type='convnextv2.SeededSampler'),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
 )
-custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook', max_keep_ckpts=3))
 val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator

@@ -15,15 +15,14 @@ optim_wrapper = dict(
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(_delete_=True, decay_rate=0.7, decay_type='layer_wise'))
 auto_scale_lr = dict(enable=True)
-seeded = [dict(type='convnextv2.SeedTransforms'), *_base_.train_pipeline]
 train_images = dict(_delete_=True, img='train2017/')  # without the panoptic maps of mmdet's base
 train_dataloader = dict(
     sampler=dict(type='convnextv2.SeededInfiniteSampler'),
-    dataset=dict(data_prefix=train_images, pipeline=seeded),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
+    dataset=dict(data_prefix=train_images),
 )
 val_dataloader = dict(dataset=dict(data_prefix=dict(_delete_=True, img='val2017/')))
 test_dataloader = val_dataloader
-custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook'))
 val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator

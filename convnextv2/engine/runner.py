@@ -3,6 +3,7 @@
 - No code from a checkpoint is run.
 - A checkpoint to resume from or to test fills the whole model. One to start a training from
   (``load_from``) may fill a part, as everywhere in MM; the log names the rest.
+- Every draw of the training data follows from its place in the run (`samples.py`).
 - Where the learning rate follows the batch (``auto_scale_lr``), the log says from what to what.
 """
 
@@ -13,6 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from torch import Tensor, nn
 
+from .samples import SeededSamplesMixin
 from .weights import read_for_mmengine
 
 
@@ -48,7 +50,7 @@ class _Promises:
         return [group.get("initial_lr") for group in groups if group["params"]]
 
 
-class StrictRunner(_Promises, Runner):
+class StrictRunner(_Promises, SeededSamplesMixin, Runner):
     """mmengine's `Runner` with the promises above."""
 
     def load_checkpoint(
@@ -74,7 +76,7 @@ class StrictRunner(_Promises, Runner):
             self.logger.info(f"learning rate {rate:g} -> {settings['lr']:g} for this batch")
 
 
-class StrictFlexibleRunner(_Promises, FlexibleRunner):
+class StrictFlexibleRunner(_Promises, SeededSamplesMixin, FlexibleRunner):
     """mmengine's `FlexibleRunner`, which knows strategies, with the promises above."""
 
     def __init__(self, *args: object, auto_scale_lr: dict | None = None, **kwargs: object) -> None:

@@ -1,14 +1,11 @@
 """What makes a run that was killed and resumed end with the very weights of one that was not.
 
 A random draw must depend on its place in the run alone, not on what was drawn before, by which
-worker or in how many processes. So a sampler hands out indices that carry a seed; the first
-transform of a pipeline (or the dataset itself) seeds from it; and a hook seeds the network's own
-draws (drop path, dropout, sampled proposals) anew before each iteration. This serves all three
-tasks and therefore lives in the lowest folder.
+worker or in how many processes. So a sampler hands out indices that carry a seed; the data set
+that `StrictRunner` puts around all others (samples.py) seeds from it; and a hook that it adds
+seeds the network's own draws (drop path, dropout, sampled proposals) anew before each iteration.
 
     train_dataloader = dict(sampler=dict(type='convnextv2.SeededSampler', shuffle=True), ...)
-    train_pipeline = [dict(type='convnextv2.SeedTransforms'), ...]
-    custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 """
 
 import random
@@ -21,14 +18,13 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from convnextv2.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
+from convnextv2.registry import DATA_SAMPLERS, FUNCTIONS, HOOKS, TRANSFORMS
 
 
 class SeededIndex(int):
-    """An index into a dataset that also carries the seed of this one draw.
+    """An index into a data set that also carries the seed of this one draw.
 
-    Being an int, it passes through any dataset; mmengine's datasets hand it on to their
-    transforms as ``results['sample_idx']``.
+    Being an int, it is understood by any sampler, loader and data set.
     """
 
     seed: int
@@ -103,18 +99,20 @@ class SeededInfiniteSampler(InfiniteSampler):
             yield SeededIndex(index, self.seed, position)
 
 
-@TRANSFORMS.register_module()
-class SeedTransforms:
-    """First in a training pipeline: seed the transforms after it from the sampler's seed.
+@FUNCTIONS.register_module()
+def keep_worker_seed(worker_id: int) -> None:
+    """As ``worker_init_fn``: leave a worker the seed that torch gave it, a new one each epoch.
 
-    An index without a seed is left alone: mmengine draws such a one, from generators that are
-    seeded already, in place of a sample that could not be used.
+    mmengine would give the workers of all epochs the same. It matters where another runner than
+    `StrictRunner` trains, and nothing seeds the draws one by one.
     """
 
+
+@TRANSFORMS.register_module()
+class SeedTransforms:
+    """Does nothing; configs of earlier versions name it, whose pipelines seeded themselves."""
+
     def __call__(self, results: dict) -> dict:
-        index = results["sample_idx"]
-        if isinstance(index, SeededIndex):
-            seed_cpu(index.seed)
         return results
 
 

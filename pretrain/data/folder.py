@@ -20,9 +20,6 @@ class UnlabelledImages(BaseDataset):
     have, taken evenly from all: one of 16 bits among those of 8 is converted, floats among them
     are refused.
 
-    In the place of an image that cannot be read comes another, drawn at random. The sample's
-    ``unreadable`` says so to `UnreadableImagesHook`: a line for each such file, ``PATH: REASON``.
-
     Args:
         data_root: The folder.
         pipeline: Transforms; the first loads ``results['img_path']``.
@@ -61,16 +58,6 @@ class UnlabelledImages(BaseDataset):
         for load in self.pipeline.transforms:
             if isinstance(load, LoadImage) and load.dtype is None:
                 load.dtype = self._find_dtype(load)
-
-    def __getitem__(self, idx: int) -> dict:
-        unreadable = []
-        for _ in range(self.max_refetch + 1):
-            try:
-                return {**self.prepare_data(idx), "unreadable": "\n".join(unreadable)}
-            except UnreadableImageError as error:
-                unreadable.append(str(error))
-                idx = self._rand_another()
-        raise RuntimeError("too many unreadable images in a row:\n" + "\n".join(unreadable))
 
     def _find_dtype(self, load: LoadImage, sample: int = 16) -> str | None:
         places = np.linspace(0, len(self) - 1, min(sample, len(self))).astype(int).tolist()

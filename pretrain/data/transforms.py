@@ -1,7 +1,6 @@
 """The few transforms that pre-training needs; images are (H, W, C) arrays, RGB.
 
-Random numbers come from numpy's global generator, which `convnextv2.SeedTransforms`, first in
-the pipeline, seeds for each image.
+Random numbers come from numpy's global generator, which is seeded for each sample.
 """
 
 import math
@@ -10,7 +9,6 @@ import cv2
 import numpy as np
 import torch
 
-from convnextv2.engine.seeding import SeededIndex
 from convnextv2.registry import TRANSFORMS
 
 
@@ -94,10 +92,8 @@ class PackFCMAEInputs:
         image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
         if image.dtype != np.uint8:  # torch cannot collate uint16 on every device
             image = image.astype(np.float32, copy=False)
-        index = results["sample_idx"]
-        seed = index.seed if isinstance(index, SeededIndex) else np.random.randint(2**31)
         return {
             "inputs": torch.from_numpy(image),
-            "seed": seed,
+            "seed": np.random.randint(2**31),
             "img_path": results["img_path"],
         }

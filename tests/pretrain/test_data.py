@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import MODELS
 from torch.utils.data import DataLoader
 
+from convnextv2.engine.samples import SeededDataset
 from convnextv2.engine.seeding import SeededIndex, SeededInfiniteSampler, SeededSampler
 from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.pretrain import RandomFlips, RandomResizedCrop
 
 PIPELINE = [
-    {"type": "convnextv2.SeedTransforms"},
     {"type": "convnextv2.LoadImage"},
     {"type": "convnextv2.RandomResizedCrop", "size": 32},
     {"type": "convnextv2.RandomFlips", "vertical": 0.5},
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 def make_dataset(folder, pipeline=PIPELINE):
     cfg = {"type": "convnextv2.UnlabelledImages", "data_root": str(folder), "pipeline": pipeline}
-    return DATASETS.build(cfg)
+    return SeededDataset(cfg)
 
 
 def test_all_images_below_the_folder_are_found(folder):

@@ -9,10 +9,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from convnextv2.backbone import ConvNeXtV2
+from convnextv2.engine.runner import StrictRunner
 from convnextv2.pretrain import FCMAE, feature_diversity, reconstruct
 from convnextv2.pretrain.hooks.progress import mean_bytes
 
@@ -37,12 +37,11 @@ def folder(tmp_path):
 def train(folder, name, hooks, **model):
     """Train for four iterations of four images; returns the runner and what the log says."""
     pipeline = [
-        {"type": "convnextv2.SeedTransforms"},
         {"type": "convnextv2.LoadImage"},
         {"type": "convnextv2.RandomResizedCrop", "size": 64},
         {"type": "convnextv2.PackFCMAEInputs"},
     ]
-    runner = Runner(
+    runner = StrictRunner(
         {
             "type": "convnextv2.FCMAE",
             "backbone": {"type": "convnextv2.ConvNeXtV2", "arch": SMALL, "drop_path_rate": 0.3},
@@ -64,7 +63,7 @@ def train(folder, name, hooks, **model):
         optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01}},
         train_cfg={"by_epoch": False, "max_iters": 4},
         default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 2}},
-        custom_hooks=[{"type": "convnextv2.SeedEveryIterHook"}, *hooks],
+        custom_hooks=hooks,
         log_processor={"by_epoch": False},
         visualizer={
             "type": "Visualizer",
@@ -164,7 +163,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_the_file(fold
 
 def test_the_custom_config_shows_all_of_it():
     cfg = Config.fromfile("configs/pretrain/fcmae_convnextv2-tiny_custom.py")
-    types = [hook["type"] for hook in cfg.custom_hooks]
+    types = [hook["type"] for hook in cfg.default_hooks.values()]
     assert {hook["type"] for hook in HOOKS} <= set(types)
     assert {"type": "TensorboardVisBackend"} in cfg.visualizer.vis_backends
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+
+from convnextv2.engine.runner import StrictRunner
 
 DAMAGES = {
     "truncated.jpg": lambda good: good(".jpg")[:-300],
@@ -45,15 +46,13 @@ def folder(tmp_path):
 def run(folder, **hook):
     """Train for an epoch; returns what the log says."""
     pipeline = [
-        {"type": "convnextv2.SeedTransforms"},
         {"type": "convnextv2.LoadImage"},
         {"type": "convnextv2.RandomResizedCrop", "size": 64},
         {"type": "convnextv2.PackFCMAEInputs"},
     ]
     arch = {"depths": [1, 1, 1, 1], "channels": [4, 4, 4, 4]}
     backbone = {"type": "convnextv2.ConvNeXtV2", "arch": arch}
-    hooks = [{"type": "convnextv2.UnreadableImagesHook", **hook}]
-    runner = Runner(
+    runner = StrictRunner(
         {"type": "convnextv2.FCMAE", "backbone": backbone, "decoder_dim": 8},
         str(folder / "work_dir"),
         train_dataloader={
@@ -69,8 +68,11 @@ def run(folder, **hook):
         },
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01}},
         train_cfg={"by_epoch": True, "max_epochs": 1},
-        default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 1}},
-        custom_hooks=hooks,
+        default_hooks={
+            "checkpoint": None,
+            "logger": {"type": "LoggerHook", "interval": 1},
+            "unreadable_images": {"type": "convnextv2.UnreadableImagesHook", **hook},
+        },
         default_scope="mmengine",
         experiment_name=f"{folder.name}-{hook}",
     )

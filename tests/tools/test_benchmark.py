@@ -81,7 +81,7 @@ def test_a_loader_of_arrays_or_shards(tmp_path, suffix):
         np.save(tmp_path / f"images/{i}.npy", np.full((40, 40, 5), i, np.uint8))
     (tmp_path / "images/bad.npy").write_text("no array")
     entry = "train_dataloader.dataset"
-    options = [f"{entry}.data_root=images", f"{entry}.pipeline.1.in_channels=5"]
+    options = [f"{entry}.data_root=images", f"{entry}.pipeline.0.in_channels=5"]
     config = CUSTOM
     if suffix == ".tar":
         with tarfile.open(tmp_path / "images.tar", "w") as archive:

@@ -45,7 +45,6 @@ def test_sharded_training_shows_reconstructions(cwd):
     hooks = [
         "custom_hooks.0.type=convnextv2.ReconstructionHook",
         "custom_hooks.0.interval=2",
-        "custom_hooks.1.type=convnextv2.EstimateHook",
         "train_cfg.max_iters=2",
     ]
     work_dir = train_in_two_processes(cwd, "work_dirs/sharded-shown", *SHARDED, *hooks)

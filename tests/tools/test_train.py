@@ -26,14 +26,46 @@ pytestmark = pytest.mark.slow
 # --- a run that is killed and resumed ends with the weights of one that was not ---------------
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+# Wrappers that add nothing: the draws must be those of the data set alone.
+WRAPPERS = {
+    "repeat": "dict(type='RepeatDataset', times=1, dataset=inner)",
+    "concat": "dict(type='ConcatDataset', datasets=[inner])",
+    "balanced": "dict(type='ClassBalancedDataset', oversample_thr=1e-9, dataset=inner)",
+}
+
+
+def wrap(cwd, name, wrapper):
+    """The config of that name with its training data in a wrapper."""
+    path = cwd / f"{name}-{wrapper}.py"
+    path.write_text(
+        f"_base_ = {str(config(name))!r}\n"
+        "inner = {{_base_.train_dataloader.dataset}}\n"
+        f"dataset = {WRAPPERS[wrapper]}\n"
+        "dataset['_delete_'] = True\n"
+        "train_dataloader = dict(dataset=dataset)\n"
+    )
+    return path
+
+
 @pytest.mark.parametrize(
-    ("name", "kill_at"),
-    [("fcmae-by-iter", 5), ("fcmae-by-epoch", 7), ("mask-rcnn", 9), ("upernet", 5)],
+    ("name", "kill_at", "workers", "wrapper"),
+    [
+        ("fcmae-by-iter", 5, 0, "concat"),
+        ("fcmae-by-iter", 5, 2, None),
+        ("fcmae-by-epoch", 7, 0, None),
+        ("fcmae-by-epoch", 7, 2, "repeat"),
+        ("mask-rcnn", 9, 0, None),
+        ("mask-rcnn", 9, 2, "balanced"),
+        ("upernet", 5, 0, None),
+        ("upernet", 5, 2, "repeat"),
+    ],
 )
-def test_killed_and_resumed_ends_with_the_same_weights(cwd, finished, name, kill_at, workers):
+def test_killed_and_resumed_ends_with_the_same_weights(
+    cwd, finished, name, kill_at, workers, wrapper
+):
     options = [f"train_dataloader.num_workers={workers}"]
-    args = config(name), "--work-dir", f"work_dirs/killed-{name}-{workers}"
+    path = wrap(cwd, name, wrapper) if wrapper else config(name)
+    args = path, "--work-dir", f"work_dirs/killed-{name}-{workers}"
     status, output = run(
         cwd, "train.py", *args, "--cfg-options", *options, PROBE_KILL_AT=str(kill_at)
     )
@@ -48,7 +80,8 @@ def test_killed_and_resumed_ends_with_the_same_weights(cwd, finished, name, kill
     (work_dir / ".iter_99.pth.1.partial").write_bytes(b"half")
     (work_dir / "iter_99-0a1b2c3d.pth").write_bytes(b"published")
 
-    train(cwd, name, args[2], "--resume", options=options)
+    status, output = run(cwd, "train.py", *args, "--resume", "--cfg-options", *options)
+    assert status == 0, output
     after = len((work_dir / "losses_0.txt").read_text().split()) - before
     reference = finished(name)
     total = len((reference / "losses_0.txt").read_text().split())

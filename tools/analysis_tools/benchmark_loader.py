@@ -85,6 +85,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     """
     from torch.utils.data import DataLoader, default_collate
 
+    from convnextv2.engine.samples import SeededDataset
     from convnextv2.engine.seeding import SeededIndex
 
     transforms = {type(t).__name__: t for t in dataset.pipeline.transforms}
@@ -93,6 +94,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     good = find_readable(dataset, images)
     indices = [SeededIndex(good[i % len(good)], 0, i) for i in range(images)]
     batches = [indices[i : i + BATCH] for i in range(0, images, BATCH)]
+    seeded = SeededDataset(dataset)
 
     def pipeline(length: int) -> Callable[[], None]:
         def stage() -> None:
@@ -105,7 +107,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
 
     def collate() -> None:
         for batch in batches:
-            default_collate([dataset[index] for index in batch])
+            default_collate([seeded[index] for index in batch])
 
     def through(loader: DataLoader) -> Callable[[], None]:
         def stage() -> None:
@@ -122,7 +124,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     stages["data set to batch, one process"] = collate
     for number in workers:
         loader = DataLoader(
-            dataset, batch_sampler=batches, num_workers=number, persistent_workers=number > 0
+            seeded, batch_sampler=batches, num_workers=number, persistent_workers=number > 0
         )
         stages[f"DataLoader, workers: {number}"] = through(loader)
     times: dict[str, list[float]] = {name: [] for name in stages}

@@ -48,7 +48,7 @@ def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list
     from mmengine.device import get_device
     from mmengine.registry import MODELS, TRANSFORMS
 
-    from convnextv2.engine.seeding import SeededIndex
+    from convnextv2.engine.seeding import mix, seed_cpu
     from convnextv2.engine.weights import read_checkpoint
     from convnextv2.images import UnreadableImageError
     from convnextv2.pretrain.reconstruction import reconstruct
@@ -64,7 +64,8 @@ def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list
     rows = []
     for i, path in enumerate(paths):
         try:
-            sample = pipeline({"img_path": path, "sample_idx": SeededIndex(i, seed, i)})
+            seed_cpu(mix(seed, i))
+            sample = pipeline({"img_path": path})
         except UnreadableImageError as error:
             raise SystemExit(f"cannot read {error}") from error
         rows += reconstruct(model, sample["inputs"][None], torch.tensor([sample["seed"]]))

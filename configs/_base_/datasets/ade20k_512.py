@@ -4,7 +4,6 @@ crop_size = (512, 512)
 scale = (2048, 512)
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
@@ -45,6 +44,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='ADE20KDataset',
         data_root=data_root,

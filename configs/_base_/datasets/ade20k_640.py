@@ -5,7 +5,6 @@ crop_size = (640, 640)
 scale = (2560, 640)
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),

@@ -3,7 +3,6 @@ data_root = 'data/coco/'
 image_size = (1024, 1024)
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
@@ -35,6 +34,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='convnextv2.SeededSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='CocoDataset',

@@ -3,7 +3,6 @@ data_root = 'data/demo/nuclei/'
 metainfo = dict(classes=('nucleus',), palette=[(255, 196, 0)])
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
@@ -27,6 +26,7 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='CocoDataset',
         metainfo=metainfo,

@@ -7,7 +7,6 @@ metainfo = dict(
 )
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='LoadAnnotations'),
     dict(type='RandomCrop', crop_size=crop_size),
@@ -24,6 +23,7 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='BaseSegDataset',
         metainfo=metainfo,

@@ -1,6 +1,5 @@
 # The demo's aerial photographs without their boxes.
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage'),
     dict(type='convnextv2.RandomResizedCrop', size=160, scale=(0.1, 0.5)),
     dict(type='convnextv2.RandomFlips', horizontal=0.5, vertical=0.5),
@@ -12,6 +11,7 @@ train_dataloader = dict(
     persistent_workers=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='convnextv2.UnlabelledImages',
         data_root='data/demo/trees/unlabelled',

@@ -3,7 +3,7 @@
 _base_ = './demo_nuclei_instance.py'
 
 data_root = 'data/dsb2018/'
-load, augment = _base_.train_pipeline[:3], _base_.train_pipeline[3:]
+load, augment = _base_.train_pipeline[:2], _base_.train_pipeline[2:]
 crop = dict(type='RandomCrop', crop_size=(256, 256), allow_negative_crop=True)
 train_pipeline = [*load, crop, *augment]
 part = dict(data_root=data_root, data_prefix=dict(img='images/'))

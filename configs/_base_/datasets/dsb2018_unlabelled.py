@@ -6,13 +6,13 @@ train_dataloader = dict(
     persistent_workers=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='convnextv2.UnlabelledImages',
         data_root='data/dsb2018',
         ann_file='train.json',
         data_prefix=dict(img='images'),
         pipeline=[
-            dict(type='convnextv2.SeedTransforms'),
             dict(type='convnextv2.LoadImage'),
             dict(type='convnextv2.RandomResizedCrop', size=192, scale=(0.04, 0.3)),
             dict(type='convnextv2.RandomFlips', horizontal=0.5, vertical=0.5),

@@ -2,7 +2,6 @@
 data_root = 'data/imagenet/train'
 
 train_pipeline = [
-    dict(type='convnextv2.SeedTransforms'),
     dict(type='convnextv2.LoadImage'),
     dict(type='convnextv2.RandomResizedCrop', size=224, scale=(0.2, 1.0)),
     dict(type='convnextv2.RandomFlips', horizontal=0.5),
@@ -16,6 +15,7 @@ train_dataloader = dict(
     drop_last=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='convnextv2.SeededSampler', shuffle=True),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     dataset=dict(
         type='convnextv2.UnlabelledImages', data_root=data_root, pipeline=train_pipeline
     ),

@@ -8,7 +8,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
-custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -6,14 +6,10 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='convnextv2.AtomicCheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    estimate=dict(type='convnextv2.EstimateHook'),
+    throughput=dict(type='convnextv2.ThroughputHook'),
+    reconstruction=dict(type='convnextv2.ReconstructionHook', interval=1000),
 )
-custom_hooks = [
-    dict(type='convnextv2.SeedEveryIterHook'),
-    dict(type='convnextv2.UnreadableImagesHook', max_share=0.1),
-    dict(type='convnextv2.EstimateHook'),
-    dict(type='convnextv2.ThroughputHook'),
-    dict(type='convnextv2.ReconstructionHook', interval=1000),
-]
 
 env_cfg = dict(
     cudnn_benchmark=True,

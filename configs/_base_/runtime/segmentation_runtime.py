@@ -10,7 +10,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
-custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -6,7 +6,7 @@ _base_ = [
     "../../../configs/_base_/runtime/pretrain_runtime.py",
 ]
 custom_imports = dict(imports=["probe"])
-custom_hooks = [dict(type="convnextv2.SeedEveryIterHook"), dict(type="Probe")]
+custom_hooks = [dict(type="Probe")]
 
 model = dict(
     backbone=dict(
@@ -15,7 +15,6 @@ model = dict(
     decoder_dim=16,
 )
 train_pipeline = [
-    dict(type="convnextv2.SeedTransforms"),
     dict(type="convnextv2.LoadImage"),
     dict(type="convnextv2.RandomResizedCrop", size=64),
     dict(type="convnextv2.RandomFlips"),
@@ -42,5 +41,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=3, end=8),
 ]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=8)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(by_epoch=False, interval=2))
+default_hooks = dict(
+    logger=dict(interval=1), checkpoint=dict(by_epoch=False, interval=2), reconstruction=None
+)
 log_processor = dict(by_epoch=False)

@@ -4,7 +4,6 @@ _base_ = "tiny-fcmae-by-iter.py"
 
 model = dict(backbone=dict(drop_path_rate=0.0), decoder_dim=32)
 train_pipeline = [
-    dict(type="convnextv2.SeedTransforms"),
     dict(type="convnextv2.LoadImage"),
     dict(type="convnextv2.RandomResizedCrop", size=128),
     dict(type="convnextv2.RandomFlips"),

@@ -7,7 +7,7 @@ _base_ = [
     "../../../configs/_base_/runtime/detection_runtime.py",
 ]
 custom_imports = dict(imports=["probe"])
-custom_hooks = [dict(type="convnextv2.SeedEveryIterHook"), dict(type="Probe")]
+custom_hooks = [dict(type="Probe")]
 
 size = (64, 64)
 head = dict(num_classes=2, in_channels=16)
@@ -30,7 +30,6 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.0, nms=dict(iou_threshold=0.7))),
 )
 train_pipeline = [
-    dict(type="convnextv2.SeedTransforms"),
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="RandomResize", scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),

@@ -9,15 +9,14 @@ model = dict(
     auxiliary_head=dict(num_classes=classes),
 )
 train_pipeline = [
-    dict(type="convnextv2.SeedTransforms"),
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="LoadAnnotations"),
     dict(type="RandomCrop", crop_size=(64, 64)),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]

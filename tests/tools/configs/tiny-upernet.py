@@ -7,7 +7,7 @@ _base_ = [
     "../../../configs/_base_/runtime/segmentation_runtime.py",
 ]
 custom_imports = dict(imports=["probe"])
-custom_hooks = [dict(type="convnextv2.SeedEveryIterHook"), dict(type="Probe")]
+custom_hooks = [dict(type="Probe")]
 
 size = (64, 64)
 model = dict(
@@ -20,7 +20,6 @@ model = dict(
     test_cfg=dict(mode="slide", crop_size=size, stride=(43, 43)),
 )
 train_pipeline = [
-    dict(type="convnextv2.SeedTransforms"),
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="LoadAnnotations", reduce_zero_label=True),
     dict(type="RandomResize", scale=(96, 64), ratio_range=(0.5, 2.0), keep_ratio=True),
