@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from convnextv2.registry import HOOKS
 
-from .samples import innermost
+from .types import walk_built_datasets
 
 
 @HOOKS.register_module()
@@ -75,4 +75,7 @@ class UnreadableImagesHook(Hook):
 def _count(runner: Runner, mode: str) -> int:
     """Images of a loader, however often wrappers repeat them."""
     dataset = getattr(runner, f"{mode}_dataloader").dataset
-    return sum(len(inner) for inner in {id(inner): inner for inner in innermost(dataset)}.values())
+    return sum(
+        len(inner)
+        for inner in {id(inner): inner for inner in walk_built_datasets(dataset)}.values()
+    )

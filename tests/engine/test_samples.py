@@ -18,8 +18,9 @@ from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from convnextv2.engine.runner import StrictRunner
-from convnextv2.engine.samples import SeededDataset, innermost
+from convnextv2.engine.samples import SeededDataset
 from convnextv2.engine.seeding import SeededIndex
+from convnextv2.engine.types import walk_built_datasets
 
 WORKERS = [(0, False), (2, False), (2, True)]  # number, persistent
 IMAGES = 5
@@ -253,7 +254,7 @@ def test_attributes_are_those_of_the_data_set_inside(folder):
     assert dataset.get_data_info(IMAGES)["img_id"] == 0
     assert dataset.cumulative_sizes == [IMAGES, 2 * IMAGES]
     assert not hasattr(dataset, "get_cat_ids")
-    assert [len(inner) for inner in innermost(dataset)] == [IMAGES, IMAGES]
+    assert [len(inner) for inner in walk_built_datasets(dataset)] == [IMAGES, IMAGES]
     copy = pickle.loads(pickle.dumps(dataset))  # as a worker that is not forked gets it
     place = SeededIndex(7, 1)
     assert torch.equal(copy[place]["inputs"], dataset[place]["inputs"])
