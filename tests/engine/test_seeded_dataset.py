@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from convnextv2.engine.runner import StrictRunner
-from convnextv2.engine.samples import SeededDataset
+from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.engine.seeding import SeededIndex
 from convnextv2.engine.types import walk_built_datasets
 

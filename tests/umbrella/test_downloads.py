@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from convnextv2 import downloads, transfers
 from convnextv2.engine import weights
-from convnextv2.engine.config import fetch_checkpoints
+from convnextv2.engine.inputs import fetch_checkpoints
 from convnextv2.transfers import DownloadError
 
 CONTENT = bytes(range(256)) * 40

@@ -12,7 +12,7 @@ import pytest
 from odd_files import DEEP, HUGE, ODD, PIXELS, TOO_LARGE, encode, patched
 from torch.utils.data import DataLoader
 
-from convnextv2.engine.samples import SeededDataset
+from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.files import printable
 from convnextv2.images import LoadImage, UnreadableImageError
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch.utils.data import DataLoader
 
-from convnextv2.engine.samples import SeededDataset
+from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.engine.seeding import SeededIndex, SeededInfiniteSampler, SeededSampler
 from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.pretrain import RandomFlips, RandomResizedCrop
