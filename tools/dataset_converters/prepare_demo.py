@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 
 from convnextv2.archives import DAMAGE
@@ -229,6 +228,8 @@ def label_map(instances: np.ndarray) -> np.ndarray:
         (H, W) uint8.
     """
     side = 2 * BOUNDARY + 1
+    import cv2
+
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     inner = (cv2.erode(instances, disc) == instances) & (cv2.dilate(instances, disc) == instances)
     return np.where(instances == 0, 0, np.where(inner, 1, 2)).astype(np.uint8)
@@ -259,6 +260,8 @@ def cut(
 
 def read(path: Path) -> np.ndarray:
     """The image as it is in the file; colours as BGR."""
+    import cv2
+
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise OSError(f"OpenCV cannot read {path}")
