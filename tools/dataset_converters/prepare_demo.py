@@ -227,9 +227,9 @@ def label_map(instances: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) uint8.
     """
-    side = 2 * BOUNDARY + 1
     import cv2
 
+    side = 2 * BOUNDARY + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     inner = (cv2.erode(instances, disc) == instances) & (cv2.dilate(instances, disc) == instances)
     return np.where(instances == 0, 0, np.where(inner, 1, 2)).astype(np.uint8)
@@ -270,6 +270,8 @@ def read(path: Path) -> np.ndarray:
 
 def write(path: Path, image: np.ndarray) -> None:
     """Write an image, colours as BGR, and the folders above it."""
+    import cv2
+
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image):
         raise OSError(f"OpenCV cannot write {path}")
