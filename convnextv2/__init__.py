@@ -6,4 +6,4 @@ __version__ = "0.1.0"
 
 # mmengine's table of the scopes that ``_base_ = 'SCOPE::...'`` knows, and of the packages that
 # have their configs.
-MODULE2PACKAGE["convnextv2"] = "convnextv2.by_scope.package"
+MODULE2PACKAGE["convnextv2"] = "convnextv2.installed_configs.package"

@@ -14,6 +14,6 @@ meet+=(--master-port="${PORT:-29500}")
 if [ "${NNODES:-1}" = 1 ] && [ -z "${PORT:-}" ]; then
     meet=(--standalone --local-addr=127.0.0.1)
 fi
-exec "${PYTHON:-python}" -m convnextv2.engine.launch \
+exec "${PYTHON:-python}" -m convnextv2.engine.torchrun \
     --nnodes="${NNODES:-1}" --nproc-per-node="$gpus" "${meet[@]}" \
     "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -34,6 +34,6 @@ if [ "${RESTARTS:-0}" != 0 ]; then
     # Where a user names a checkpoint, every restart begins there.
     [[ " $* " = *" --resume"* ]] || set -- "$@" --resume
 fi
-exec "${PYTHON:-python}" -m convnextv2.engine.launch \
+exec "${PYTHON:-python}" -m convnextv2.engine.torchrun \
     --nnodes="${NNODES:-1}" --nproc-per-node="$gpus" "${meet[@]}" \
     "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"

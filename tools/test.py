@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 from convnextv2.engine.cli import make_runner_parser, run
-from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
+from convnextv2.engine.config import load_config
+from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
-from convnextv2.engine.processes import end_with_launcher, limit_waiting, use_cpu_where_no_gpu
+from convnextv2.engine.processes import do_without_gpu, end_with_launcher, limit_waiting
 from convnextv2.engine.settings import need_entries
 from convnextv2.engine.types import (
     find_class,
@@ -57,14 +58,14 @@ def main() -> None:
         use_tta(cfg, parser)
     if args.format_only:
         leave_ground_truth(cfg)
-    check_files(cfg, ("test_dataloader",))
+    check_inputs(cfg, ("test_dataloader",))
     check_folder(cfg.work_dir, "--work-dir")
     for setting, folder in (("--out", args.out), ("--show-dir", args.show_dir)):
         if folder:
             check_folder(folder, setting)
     fetch_checkpoints(cfg)
     limit_waiting(cfg)
-    use_cpu_where_no_gpu(cfg)
+    do_without_gpu(cfg)
 
     from convnextv2.engine.runner import StrictRunner
 

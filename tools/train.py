@@ -3,13 +3,14 @@
 import os
 
 from convnextv2.engine.cli import make_runner_parser, run
-from convnextv2.engine.config import check_files, fetch_checkpoints, load_config
+from convnextv2.engine.config import load_config
+from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.processes import (
+    do_without_gpu,
     end_with_launcher,
     first_process,
     limit_waiting,
-    use_cpu_where_no_gpu,
 )
 from convnextv2.engine.settings import need_entries
 from convnextv2.engine.types import find_task
@@ -54,7 +55,7 @@ def main() -> None:
     if checkpoint:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
-    check_files(cfg, ("train_dataloader", "val_dataloader"))
+    check_inputs(cfg, ("train_dataloader", "val_dataloader"))
     check_folder(cfg.work_dir, "--work-dir")
     if first_process() and find_task(cfg) != "pretraining":
         from convnextv2.data_checks import refuse_fatal
@@ -62,7 +63,7 @@ def main() -> None:
         refuse_fatal(cfg)
     fetch_checkpoints(cfg)
     limit_waiting(cfg)
-    use_cpu_where_no_gpu(cfg)
+    do_without_gpu(cfg)
 
     from convnextv2.engine.runner import build_runner
     from convnextv2.engine.signals import stop_on_signals

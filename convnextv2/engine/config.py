@@ -1,4 +1,4 @@
-"""Reading a config, and checks before long work.
+"""Reading a config: its file, what the command line sets in it, and what is wrong with them.
 
 Nothing heavy is imported at the top, so that `--help` of the commands answers at once.
 """
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convnextv2.engine.errors import InputError, suggest
-from convnextv2.engine.types import list_metrics, walk_datasets
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -20,7 +19,16 @@ CONFIG_SUFFIXES = (".py", ".yaml", ".yml", ".json")
 
 
 def load_config(args: argparse.Namespace) -> "Config":
-    """Read the config and apply the arguments that all commands have."""
+    """The config of a command's arguments, with its launcher and work dir.
+
+    ``LOCAL_RANK`` is set where the launcher gave the rank as an argument: mmengine asks for it.
+
+    Args:
+        args: As `cli.make_runner_parser` reads them.
+
+    Raises:
+        InputError: As of `read_config`.
+    """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     from mmengine.config import Config
 
@@ -49,7 +57,7 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     """
     from mmengine.logging import print_log
 
-    from convnextv2.engine.effects import find_ineffective
+    from convnextv2.engine.ineffective import find_ineffective
     from convnextv2.engine.overrides import override
     from convnextv2.engine.settings import check_settings
 
@@ -117,80 +125,3 @@ def describe_config_error(error: Exception, path: str) -> str:
         error = error.__cause__  # mmengine adds all of sys.path
     reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
     return f"{where}{f', line {line}' if line else ''}: {reason}"
-
-
-def check_files(cfg: "Config", loaders: tuple[str, ...]) -> None:
-    """Stop, naming them all, if files or folders that the run will need are not there.
-
-    Args:
-        cfg: The whole config.
-        loaders: Names of the data loaders that will be used, such as ``train_dataloader``.
-
-    Raises:
-        SystemExit: Something is missing.
-    """
-    missing = []
-
-    def need(path: str | None, setting: str) -> None:
-        if path and "://" not in path and not Path(path).expanduser().exists():
-            missing.append(f"  {path}   ({setting})")
-
-    def need_file(path: str | None, setting: str) -> None:
-        need(path, setting)
-        if path and Path(path).expanduser().is_dir():
-            missing.append(f"  {path}   is a folder, not a file   ({setting})")
-        elif path and Path(path).is_file() and not Path(path).stat().st_size:
-            missing.append(f"  {path}   is empty   ({setting})")
-
-    def dataset(entry: dict, setting: str) -> None:
-        root = entry.get("data_root") or ""
-        need(root, f"{setting}.data_root")
-        if not root or Path(root).exists():
-            if entry.get("ann_file"):
-                need_file(os.path.join(root, entry["ann_file"]), f"{setting}.ann_file")
-            for key, folder in (entry.get("data_prefix") or {}).items():
-                if folder:
-                    need(os.path.join(root, folder), f"{setting}.data_prefix.{key}")
-
-    for loader in loaders:
-        if cfg.get(loader):
-            for setting, entry in walk_datasets(cfg[loader]["dataset"], f"{loader}.dataset"):
-                dataset(entry, setting)
-            name = loader.replace("dataloader", "evaluator")
-            for evaluator in list_metrics(cfg.get(name)):
-                need_file(evaluator.get("ann_file"), f"{name}.ann_file")
-    init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg") or {}
-    if isinstance(init_cfg, dict) and "train_dataloader" in loaders:
-        need_file(init_cfg.get("checkpoint"), "model.backbone.init_cfg.checkpoint")
-    preprocessor = cfg.get("model", {}).get("data_preprocessor") or {}
-    need_file(
-        preprocessor.get("statistics"),
-        "model.data_preprocessor.statistics, from "
-        "tools/dataset_converters/compute_statistics.py CONFIG",
-    )
-    need_file(cfg.get("load_from"), "load_from, or the checkpoint on the command line")
-    if missing:
-        raise SystemExit(
-            "These do not exist:\n" + "\n".join(missing) + "\n"
-            "Correct the config, or set them on the command line: --cfg-options SETTING=PATH."
-        )
-
-
-def fetch_checkpoints(cfg: "Config") -> None:
-    """Download checkpoints that are given by address, and let ``load_from`` name the copy.
-
-    To call in every process before the runner is made: it would load addresses in mmengine's own
-    way, and a long download would meet the time limit of the process group.
-
-    Raises:
-        OSError: The server does not give the file.
-        ValueError: It is no weight file, or not the right one.
-    """
-    from convnextv2.downloads import fetch_weights
-    from convnextv2.transfers import is_address
-
-    init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg")
-    if isinstance(init_cfg, dict) and is_address(str(init_cfg.get("checkpoint"))):
-        fetch_weights(init_cfg["checkpoint"])
-    if is_address(str(cfg.get("load_from"))):
-        cfg.load_from = str(fetch_weights(cfg.load_from))

@@ -36,7 +36,7 @@ def end_with_launcher(launcher: str) -> None:
     """
     if launcher == "none":
         return
-    # convnextv2.engine.launch tells who it is: it may have ended before we ask.
+    # convnextv2.engine.torchrun tells who it is: it may have ended before we ask.
     parent = int(os.environ.get("CONVNEXTV2_LAUNCHER_PID", os.getppid()))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -58,7 +58,7 @@ def limit_waiting(cfg: "Config") -> None:
     dist_cfg.setdefault("timeout", TIMEOUT)
 
 
-def use_cpu_where_no_gpu(cfg: "Config") -> None:
+def do_without_gpu(cfg: "Config") -> None:
     """On a machine without a GPU: full precision, and several processes through gloo with BN.
 
     Raises:
@@ -68,6 +68,14 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
 
     if torch.cuda.is_available():
         return
+    leave_out_amp(cfg)
+    if cfg.launcher != "none":
+        connect_through_gloo(cfg)
+        replace_sync_bn(cfg.model, cfg.get("default_scope"))
+
+
+def leave_out_amp(cfg: "Config") -> None:
+    """Let an optimizer wrapper of mixed precision, which would need a GPU, be the plain one."""
     from mmengine.logging import print_log
     from mmengine.registry import OPTIM_WRAPPERS
 
@@ -79,8 +87,17 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
         cfg.optim_wrapper.type = "OptimWrapper"
         for option in ("loss_scale", "dtype", "use_fsdp"):
             cfg.optim_wrapper.pop(option, None)
-    if cfg.launcher == "none":
-        return
+
+
+def connect_through_gloo(cfg: "Config") -> None:
+    """Join the process group, and let the config's model be wrapped without naming a GPU.
+
+    Raises:
+        SystemExit: Nothing started several processes.
+    """
+    import torch
+    from mmengine.logging import print_log
+
     if cfg.launcher == "slurm":
         name_slurm_ranks()
     if missing := [k for k in ("RANK", "WORLD_SIZE", "MASTER_ADDR") if k not in os.environ]:
@@ -98,7 +115,6 @@ def use_cpu_where_no_gpu(cfg: "Config") -> None:
         "broadcast_buffers": False,
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
     }
-    replace_sync_bn(cfg.model, cfg.get("default_scope"))
 
 
 def name_slurm_ranks() -> None:

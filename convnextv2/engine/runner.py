@@ -3,7 +3,7 @@
 - No code from a checkpoint is run.
 - A checkpoint to resume from or to test fills the whole model. One to start a training from
   (``load_from``) may fill a part, as everywhere in MM; the log names the rest.
-- Every draw of the training data follows from its place in the run (`samples.py`).
+- Every draw of the training data follows from its place in the run (`seeded_dataset.py`).
 - Where the learning rate follows the batch (``auto_scale_lr``), the log says from what to what.
 """
 
@@ -14,7 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from torch import Tensor, nn
 
-from .samples import SeededSamplesMixin
+from .seeded_dataset import SeededSamplesMixin
 from .weights import read_for_mmengine
 
 

@@ -2,8 +2,9 @@
 
 A random draw must depend on its place in the run alone, not on what was drawn before, by which
 worker or in how many processes. So a sampler hands out indices that carry a seed; the data set
-that `StrictRunner` puts around all others (samples.py) seeds from it; and a hook that it adds
-seeds the network's own draws (drop path, dropout, sampled proposals) anew before each iteration.
+that `StrictRunner` puts around all others (seeded_dataset.py) seeds from it; and a hook that it
+adds seeds the network's own draws (drop path, dropout, sampled proposals) anew before each
+iteration.
 
     train_dataloader = dict(sampler=dict(type='convnextv2.SeededSampler', shuffle=True), ...)
 """

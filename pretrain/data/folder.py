@@ -85,7 +85,6 @@ class UnlabelledImages(BaseDataset):
         else:
             paths = find_images(root)
             if not paths:
-                raise FileNotFoundError(
-                    f"no images below {printable(root.absolute())} (looked for {' '.join(IMAGE_SUFFIXES)})"
-                )
+                where, suffixes = printable(root.absolute()), " ".join(IMAGE_SUFFIXES)
+                raise FileNotFoundError(f"no images below {where} (looked for {suffixes})")
         return [{"img_path": path} for path in paths]

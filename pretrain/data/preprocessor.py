@@ -19,7 +19,8 @@ class FCMAEDataPreprocessor(BaseDataPreprocessor):
         mean: Mean of each channel, in the units of the files (0 to 255 for 8-bit images), in
             the order that the loading transform gives (RGB).
         std: Standard deviation of each channel.
-        statistics: File of tools/dataset_converters/compute_statistics.py; its mean and std are taken instead.
+        statistics: File of tools/dataset_converters/compute_statistics.py; its mean and std are
+            taken instead.
         non_blocking: Do not wait for the copy to the device.
 
     Raises:

@@ -134,14 +134,17 @@ def read_statistics(path: str | Path) -> tuple[list[float], list[float]]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no statistics at {path.absolute()}; tools/dataset_converters/compute_statistics.py CONFIG writes them"
+            f"no statistics at {path.absolute()}; "
+            "tools/dataset_converters/compute_statistics.py CONFIG writes them"
         )
     try:
         facts = json.loads(path.read_text())
         mean, std = facts["mean"], facts["std"]
         good = len(mean) == len(std) > 0 and all(map(math.isfinite, mean)) and min(std) > 0
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no file of tools/dataset_converters/compute_statistics.py: {error!r}") from error
+        raise ValueError(
+            f"{path} is no file of tools/dataset_converters/compute_statistics.py: {error!r}"
+        ) from error
     if not good:
         raise ValueError(f"{path}: mean and std must be finite, as many, and no std 0")
     return mean, std

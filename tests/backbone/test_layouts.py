@@ -10,9 +10,10 @@ import torch
 from convnextv2.backbone import ARCHS, ConvNeXtV2
 from convnextv2.backbone.checkpoint_keys import convert_keys
 from convnextv2.backbone.find_weights import find_weights
+from convnextv2.backbone.layouts import LAYOUTS
 
 LISTS = Path(__file__).parent / "layouts"
-FOREIGN = ("official", "minkowski", "timm", "transformers", "mmpretrain")
+FOREIGN = LAYOUTS[1:]
 CASES = [
     (layout, arch)
     for layout in FOREIGN

@@ -171,8 +171,8 @@ def test_arguments_are_those_of_the_bases_too():
         def __init__(self, c):
             pass
 
-    assert set(arguments(Child)) == {"a", "b", "self"}
-    assert set(arguments(Closed)) == {"c", "self"}
+    assert set(arguments(Child)) == {"a", "b"}
+    assert set(arguments(Closed)) == {"c"}
 
 
 def test_options_of_the_documents_are_taken():

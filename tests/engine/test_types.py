@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import DATASETS, OPTIM_WRAPPERS
 
-from convnextv2.engine.effects import find_ineffective
-from convnextv2.engine.processes import replace_sync_bn, use_cpu_where_no_gpu
+from convnextv2.engine.ineffective import find_ineffective
+from convnextv2.engine.processes import do_without_gpu, replace_sync_bn
 from convnextv2.engine.types import (
     find_class,
     find_task,
@@ -73,7 +73,7 @@ def test_mixed_precision_is_left_out_without_a_gpu(kind, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     wrapper = {"type": kind, "loss_scale": "dynamic", "optimizer": {"type": "SGD", "lr": 1}}
     cfg = Config({"optim_wrapper": wrapper, "launcher": "none", "default_scope": "mmengine"})
-    use_cpu_where_no_gpu(cfg)
+    do_without_gpu(cfg)
     assert cfg.optim_wrapper == {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 1}}
     assert find_class(cfg.optim_wrapper, OPTIM_WRAPPERS).__name__ == "OptimWrapper"
 

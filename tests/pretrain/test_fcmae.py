@@ -1,5 +1,7 @@
 """The loss and the predictions of FCMAE against loops, and the way of its weights downstream."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -7,6 +9,8 @@ from test_encoders import ARCH, make_fcmae
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.pretrain import FCMAE, patchify
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def test_loss_equals_a_loop_over_hidden_patches():
@@ -77,7 +81,7 @@ def test_pretraining_weights_fill_the_backbone_of_mask_rcnn(tmp_path):
     path = str(tmp_path / "epoch_1.pth")
     torch.save({"state_dict": trained.state_dict(), "meta": {"epoch": 1}}, path)
 
-    cfg = Config.fromfile("configs/_base_/models/mask-rcnn_convnextv2_fpn.py").model
+    cfg = Config.fromfile(CONFIGS / "_base_/models/mask-rcnn_convnextv2_fpn.py").model
     cfg.backbone.arch = "atto"
     cfg.neck.in_channels = [40, 80, 160, 320]
     cfg.backbone.init_cfg = {"type": "Pretrained", "checkpoint": path}

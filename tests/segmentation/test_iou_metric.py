@@ -105,15 +105,3 @@ def test_the_scores_are_those_of_the_definition(case):
     for other in (mean(iou[:LAKE]), mean([*iou[:NONE], 0])):
         assert abs(other - mean_iou) > 0.01
     assert abs(accuracy - mean_accuracy) > 0.005
-
-
-def test_metric_ignores_whatever_is_predicted_on_ignored_pixels(case):
-    metric, truths, predictions, first = case
-    truth = torch.from_numpy(truths[0].astype(np.int64))
-    ignored = (truth == 255) | ((truth == 0) & (first == 1))
-    truth = torch.where(ignored, 255, truth - first)
-    prediction = torch.from_numpy(predictions[0])
-    other = torch.where(ignored, LAKE, prediction)
-    assert not torch.equal(other, prediction)
-    areas = (metric.intersect_and_union(p, truth, 6, 255) for p in (prediction, other))
-    assert all(torch.equal(a, b) for a, b in zip(*areas, strict=True))

@@ -10,7 +10,7 @@ import torch
 from processes import REPO, run
 
 from convnextv2.backbone import ConvNeXtV2
-from convnextv2.tools.analysis_tools import benchmark_backbone
+from convnextv2.tools.analysis_tools.benchmarks import backbone
 
 CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
 
@@ -20,7 +20,7 @@ def test_the_plain_network_computes_what_ours_does():
     ours = ConvNeXtV2("atto", output_norm=False).double().eval()
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    plain = benchmark_backbone.PlainConvNeXtV2("atto").double().eval()
+    plain = backbone.PlainConvNeXtV2("atto").double().eval()
     plain.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
@@ -32,7 +32,7 @@ def test_contestants_give_the_four_maps():
     images = torch.randn(1, 3, 64, 96)
     shapes = [(1, 40 * 2**i, 16 // 2**i, 24 // 2**i) for i in range(4)]
     for name in ("plain", "this project", "this project, V1 blocks", "transformers"):
-        assert [m.shape for m in benchmark_backbone.BUILDERS[name]("atto")(images)] == shapes, name
+        assert [m.shape for m in backbone.BUILDERS[name]("atto")(images)] == shapes, name
 
 
 @pytest.mark.slow

@@ -14,25 +14,21 @@ from processes import run
 from pycocotools.coco import COCO
 from scipy import io as scipy_io
 
-from convnextv2.tools.dataset_converters import (
-    data_layouts,
-    prepare_data,
-    prepare_dsb2018,
-    prepare_imagenet,
-)
+from convnextv2.tools.dataset_converters import prepare_data
+from convnextv2.tools.dataset_converters.sources import dsb2018, imagenet, layouts
 
 TOOL = "dataset_converters/prepare_data.py"
 
 
 def test_layouts_are_checked_to_the_file(tmp_path):
     parts = [
-        data_layouts.Part("annotations/a.json"),
-        data_layouts.Part("train2017", 3, "annotations/a.json"),
-        data_layouts.Part("val2017", 6, "val_{:03d}"),
+        layouts.Content("annotations/a.json"),
+        layouts.Content("train2017", 3, "annotations/a.json"),
+        layouts.Content("val2017", 6, "val_{:03d}"),
     ]
 
     def missing():
-        return data_layouts.find_missing_files([data_layouts.Archive("", None, parts)], tmp_path)
+        return layouts.find_missing_files([layouts.Archive("", None, parts)], tmp_path)
 
     (tmp_path / "train2017/sub").mkdir(parents=True)
     (tmp_path / "train2017/1.jpg").write_bytes(b"x")
@@ -72,14 +68,14 @@ def test_only_what_is_missing_is_downloaded(tmp_path):
 
     with serve({"a.zip": packed("a/1.jpg"), "b.zip": packed("b/1.jpg")}) as (address, asked):
         archives = [
-            data_layouts.Archive(f"{address}/{name}.zip", None, [data_layouts.Part(name, 1)])
+            layouts.Archive(f"{address}/{name}.zip", None, [layouts.Content(name, 1)])
             for name in ("a", "b")
         ]
         (tmp_path / "a").mkdir()
         (tmp_path / "a/mine.jpg").write_bytes(b"x")
         prepare_data.get_archives(archives, tmp_path)
         assert asked == [("/b.zip", 0)]
-        assert data_layouts.find_missing_files(archives, tmp_path) == []
+        assert layouts.find_missing_files(archives, tmp_path) == []
         (tmp_path / "b/1.jpg").unlink()
         prepare_data.get_archives(archives, tmp_path)  # from the archive that is there
         assert len(asked) == 1
@@ -126,20 +122,18 @@ def test_imagenet_is_unpacked_sorted_and_counted(tmp_path):
 
     def archives(train, val):
         return [
-            data_layouts.Archive(
-                "ILSVRC2012_img_train.tar", train, [data_layouts.Part("train", 5)]
-            ),
-            data_layouts.Archive("ILSVRC2012_img_val.tar", val, [data_layouts.Part("val", 3)]),
+            layouts.Archive("ILSVRC2012_img_train.tar", train, [layouts.Content("train", 5)]),
+            layouts.Archive("ILSVRC2012_img_val.tar", val, [layouts.Content("val", 3)]),
         ]
 
     with pytest.raises(ValueError, match=r"img_train\.tar has the md5 .*, expected 0"):
-        prepare_imagenet.unpack_archives(archives("md5:0", val), tmp_path)
+        imagenet.unpack_archives(archives("md5:0", val), tmp_path)
     assert (tmp_path / "ILSVRC2012_img_train.tar").is_file()  # the user's own is not removed
 
     # A run that was killed half-way leaves a truncated image.
     (tmp_path / "train/n01").mkdir(parents=True)
     (tmp_path / "train/n01/n01_0.JPEG").write_bytes(b"im")
-    prepare_imagenet.unpack_archives(archives(train, val), tmp_path)
+    imagenet.unpack_archives(archives(train, val), tmp_path)
     images = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.JPEG"))
     assert images == [
         *(f"train/n01/n01_{i}.JPEG" for i in range(3)),
@@ -147,17 +141,17 @@ def test_imagenet_is_unpacked_sorted_and_counted(tmp_path):
         *(f"val/ILSVRC2012_val_{i:08d}.JPEG" for i in (1, 2, 3)),
     ]
     assert (tmp_path / "train/n01/n01_0.JPEG").read_bytes() == b"image"
-    assert prepare_imagenet.find_missing_classes(tmp_path) == ["train: 2 of 1000 classes"]
+    assert imagenet.find_missing_classes(tmp_path) == ["train: 2 of 1000 classes"]
 
     (tmp_path / "kit").rename(tmp_path / "ILSVRC2012_devkit_t12.tar.gz")
-    assert prepare_imagenet.find_missing_classes(tmp_path) == []
+    assert imagenet.find_missing_classes(tmp_path) == []
     (tmp_path / "train/n02/n02_1.JPEG").unlink()
-    assert prepare_imagenet.find_missing_classes(tmp_path) == ["train/n02: 1 of 2 images"]
-    prepare_imagenet.unpack_archives(archives(train, val), tmp_path)
-    assert prepare_imagenet.find_missing_classes(tmp_path) == []
+    assert imagenet.find_missing_classes(tmp_path) == ["train/n02: 1 of 2 images"]
+    imagenet.unpack_archives(archives(train, val), tmp_path)
+    assert imagenet.find_missing_classes(tmp_path) == []
     folders = {p.stem[-1]: p.parent.name for p in (tmp_path / "val").rglob("*.JPEG")}
     assert folders == {"1": "n01", "2": "n02", "3": "n01"}
-    assert data_layouts.find_missing_files(archives(train, val), tmp_path) == []
+    assert layouts.find_missing_files(archives(train, val), tmp_path) == []
 
 
 def test_what_is_missing_is_said(tmp_path):
@@ -249,14 +243,14 @@ def test_the_download_of_nuclei_is_unpacked_to_its_end(tmp_path):
         for path in files:
             archive.write(path, path.relative_to(tmp_path / "source"))
     with serve({"stage1_train.zip": content.getvalue()}) as (address, asked):
-        prepare_dsb2018.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
-        assert prepare_dsb2018.describe(tmp_path / "dsb").endswith("the original has 670 together")
+        dsb2018.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
+        assert dsb2018.describe(tmp_path / "dsb").endswith("the original has 670 together")
         before = [(tmp_path / f"dsb/{part}.json").read_text() for part in ("train", "val")]
         # A run that was killed half-way left one image.
         for path in sorted((tmp_path / "dsb").rglob("*"), reverse=True):
             if path.is_file() and path.suffix != ".zip" and path.parts[-3] != files[0].parts[-3]:
                 path.unlink()
-        prepare_dsb2018.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
+        dsb2018.prepare(tmp_path / "dsb", f"{address}/stage1_train.zip")
         assert len(asked) == 1
     after = [(tmp_path / f"dsb/{part}.json").read_text() for part in ("train", "val")]
     assert after == before

@@ -7,6 +7,6 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 
 from convnextv2.engine import processes
 
-processes.use_cpu_where_no_gpu = lambda cfg: None
+processes.do_without_gpu = lambda cfg: None
 amp_optimizer_wrapper.is_cuda_available = lambda: True
 runpy.run_path(str(Path(__file__).parents[2] / "tools/train.py"), run_name="__main__")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from convnextv2.engine.cli import make_runner_parser, run, share, whole
-from convnextv2.engine.config import check_files, load_config
+from convnextv2.engine.config import load_config
+from convnextv2.engine.inputs import check_inputs
 from convnextv2.engine.outputs import check_file
-from convnextv2.engine.processes import use_cpu_where_no_gpu
+from convnextv2.engine.processes import do_without_gpu
 from convnextv2.pictures import outline, paint, write_grid
 from convnextv2.predictor import Predictor
 
@@ -35,9 +36,9 @@ def main() -> None:
             "tools/analysis_tools/visualize_reconstruction.py"
         )
     cfg.load_from = args.checkpoint
-    check_files(cfg, ("test_dataloader",))
+    check_inputs(cfg, ("test_dataloader",))
     check_file(args.out, "--out", PICTURES)
-    use_cpu_where_no_gpu(cfg)
+    do_without_gpu(cfg)
 
     rows = predict(cfg, args.checkpoint, args.max_images, args.score_thr, args.scale)
     write_grid(rows, COLUMNS, args.out)

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from convnextv2.engine.cli import make_parser, run
 from convnextv2.engine.outputs import check_folder
-from convnextv2.tools.dataset_converters.data_layouts import Archive, Part, find_missing_files
+from convnextv2.tools.dataset_converters.sources.layouts import (
+    Archive,
+    Content,
+    find_missing_files,
+)
 
 COCO = "http://images.cocodataset.org"
 ADE20K = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
@@ -24,19 +28,19 @@ SOURCES = {
                 f"{COCO}/annotations/annotations_trainval2017.zip",
                 "sha1:8551ee4bb5860311e79dace7e79cb91e432e78b3",
                 [
-                    Part("annotations/instances_train2017.json"),
-                    Part("annotations/instances_val2017.json"),
+                    Content("annotations/instances_train2017.json"),
+                    Content("annotations/instances_val2017.json"),
                 ],
             ),
             Archive(
                 f"{COCO}/zips/val2017.zip",
                 "sha1:4950dc9d00dbe1c933ee0170f5797584351d2a41",
-                [Part("val2017", 5000, "annotations/instances_val2017.json")],
+                [Content("val2017", 5000, "annotations/instances_val2017.json")],
             ),
             Archive(
                 f"{COCO}/zips/train2017.zip",
                 "sha1:10ad623668ab00c62c096f0ed636d6aff41faca5",
-                [Part("train2017", 118287, "annotations/instances_train2017.json")],
+                [Content("train2017", 118287, "annotations/instances_train2017.json")],
             ),
         ],
     ),
@@ -47,7 +51,7 @@ SOURCES = {
                 ADE20K,
                 "sha1:219e1696abb36c8ba3a3afe7fb2f4b4606a897c7",
                 [
-                    Part(f"ADEChallengeData2016/{kind}/{folder}", count, f"ADE_{name}_{{:08d}}")
+                    Content(f"ADEChallengeData2016/{kind}/{folder}", count, f"ADE_{name}_{{:08d}}")
                     for kind in ("images", "annotations")
                     for folder, name, count in (
                         ("training", "train", 20210),
@@ -63,12 +67,12 @@ SOURCES = {
             Archive(
                 "ILSVRC2012_img_train.tar",
                 "md5:1d675b47d978889d74fa0da5fadfb00e",
-                [Part("train", 1281167)],
+                [Content("train", 1281167)],
             ),
             Archive(
                 "ILSVRC2012_img_val.tar",
                 "md5:29b22e2961454d5413ddabcf34fc5622",
-                [Part("val", 50000, "ILSVRC2012_val_{:08d}")],
+                [Content("val", 50000, "ILSVRC2012_val_{:08d}")],
             ),
         ],
     ),
@@ -93,19 +97,19 @@ def main() -> None:
         check_folder(root, "--root")
 
     if args.name == "dsb2018":
-        from convnextv2.tools.dataset_converters import prepare_dsb2018
+        from convnextv2.tools.dataset_converters.sources import dsb2018
 
-        if not args.check and prepare_dsb2018.find_missing(root):
-            prepare_dsb2018.prepare(root, archives[0].source)
-        missing = prepare_dsb2018.find_missing(root)
+        if not args.check and dsb2018.find_missing(root):
+            dsb2018.prepare(root, archives[0].source)
+        missing = dsb2018.find_missing(root)
         if not missing:
-            print(prepare_dsb2018.describe(root))
+            print(dsb2018.describe(root))
     elif args.name == "imagenet":
-        from convnextv2.tools.dataset_converters import prepare_imagenet
+        from convnextv2.tools.dataset_converters.sources import imagenet
 
         if not args.check:
-            prepare_imagenet.unpack_archives(archives, root)
-        missing = find_missing_files(archives, root) + prepare_imagenet.find_missing_classes(root)
+            imagenet.unpack_archives(archives, root)
+        missing = find_missing_files(archives, root) + imagenet.find_missing_classes(root)
     else:
         if not args.check:
             get_archives(archives, root)

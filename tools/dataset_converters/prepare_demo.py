@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 
 from convnextv2.archives import DAMAGE
@@ -228,6 +227,8 @@ def label_map(instances: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) uint8.
     """
+    import cv2
+
     side = 2 * BOUNDARY + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     inner = (cv2.erode(instances, disc) == instances) & (cv2.dilate(instances, disc) == instances)
@@ -259,6 +260,8 @@ def cut(
 
 def read(path: Path) -> np.ndarray:
     """The image as it is in the file; colours as BGR."""
+    import cv2
+
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise OSError(f"OpenCV cannot read {path}")
@@ -267,6 +270,8 @@ def read(path: Path) -> np.ndarray:
 
 def write(path: Path, image: np.ndarray) -> None:
     """Write an image, colours as BGR, and the folders above it."""
+    import cv2
+
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image):
         raise OSError(f"OpenCV cannot write {path}")

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import torch
 
 from convnextv2.pretrain import ENCODERS, FCMAE
-from convnextv2.tools.analysis_tools.benchmark import Contestant
+from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
 
 REFERENCE = "dense"
 

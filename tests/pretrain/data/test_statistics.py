@@ -14,7 +14,7 @@ from convnextv2.pretrain import FCMAEDataPreprocessor
 from convnextv2.pretrain.data import statistics
 from convnextv2.pretrain.data.statistics import PixelStatistics, read_statistics
 
-REPO = Path(__file__).resolve().parents[2]
+REPO = Path(__file__).resolve().parents[3]
 CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
 
 

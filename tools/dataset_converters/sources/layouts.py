@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass
-class Part:
+class Content:
     """A folder of images, or a json file: how many of them, and where their names come from.
 
     `names`: a pattern of the images' numbers from 1 on, or the json file in COCO's format,
@@ -25,33 +25,33 @@ class Archive:
 
     source: str
     checksum: str | None
-    parts: list[Part]
+    contents: list[Content]
 
 
 def find_missing_files(archives: list[Archive], root: Path) -> list[str]:
     """A line for each folder or file of a data set that lacks something."""
-    lines = (_missing_line(part, root) for archive in archives for part in archive.parts)
+    lines = (_missing_line(content, root) for archive in archives for content in archive.contents)
     return [line for line in lines if line]
 
 
-def _missing_line(part: Part, root: Path) -> str | None:
+def _missing_line(content: Content, root: Path) -> str | None:
     """What a folder or file lacks, with the names of the first three images; None: nothing."""
-    path = root / part.path
+    path = root / content.path
     if path.suffix == ".json":
         if not path.is_file():
-            return f"{part.path}: does not exist"
-        return None if _ends_as_json(path) else f"{part.path}: truncated, or no json"
-    found = find_images(path)
-    if len(found) >= part.count:
+            return f"{content.path}: does not exist"
+        return None if _ends_as_json(path) else f"{content.path}: truncated, or no json"
+    found = find_names(path)
+    if len(found) >= content.count:
         return None
-    line = f"{part.path}: {len(found)} of {part.count} images"
-    absent = sorted(_expected_names(part, root) - found) if found else []
+    line = f"{content.path}: {len(found)} of {content.count} images"
+    absent = sorted(_expected_names(content, root) - found) if found else []
     if absent:
         line += f", without {', '.join(absent[:3])}" + (" ..." if len(absent) > 3 else "")
     return line
 
 
-def find_images(folder: Path) -> set[str]:
+def find_names(folder: Path) -> set[str]:
     """Names, without suffix, of the images below a folder that are not empty."""
     from convnextv2 import files
 
@@ -59,14 +59,14 @@ def find_images(folder: Path) -> set[str]:
     return {os.path.splitext(os.path.basename(p))[0] for p in paths if os.path.getsize(p) > 0}
 
 
-def _expected_names(part: Part, root: Path) -> set[str]:
+def _expected_names(content: Content, root: Path) -> set[str]:
     """Names, without suffix, of the images that a folder should hold; none if not known."""
-    if not part.names:
+    if not content.names:
         return set()
-    if not part.names.endswith(".json"):
-        return {part.names.format(i + 1) for i in range(part.count)}
+    if not content.names.endswith(".json"):
+        return {content.names.format(i + 1) for i in range(content.count)}
     try:
-        images = json.loads((root / part.names).read_text())["images"]
+        images = json.loads((root / content.names).read_text())["images"]
         return {os.path.splitext(image["file_name"])[0] for image in images}
     except (OSError, ValueError, KeyError, TypeError):
         return set()  # the file has a line of its own

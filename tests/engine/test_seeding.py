@@ -1,4 +1,4 @@
-"""The network's draws depend on the run's seed, the iteration and the process, and on no more."""
+"""Draws depend on the run's seed, their place in the run and the process, and on no more."""
 
 import random
 import sys
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import HOOKS
+
+from convnextv2.engine.seeding import SeededInfiniteSampler, SeededSampler
 
 
 def draws(monkeypatch, seed=0, iteration=0, rank=0):
@@ -28,3 +30,22 @@ def test_the_same_place_draws_the_same_whatever_was_drawn_before(monkeypatch):
 def test_another_place_draws_other_values(monkeypatch, place):
     first, other = draws(monkeypatch), draws(monkeypatch, **place)
     assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_epochs_differ_and_repeat():
+    sampler = SeededSampler(range(10), seed=3)
+    first = [(i, i.seed) for i in sampler]
+    sampler.set_epoch(1)
+    second = [(i, i.seed) for i in sampler]
+    sampler.set_epoch(0)
+    assert [(i, i.seed) for i in sampler] == first
+    assert sorted(second)[0][1] != sorted(first)[0][1]
+    assert sorted(i for i, _ in second) == list(range(10))
+
+
+def test_skipping_goes_to_the_same_draws():
+    whole = iter(SeededInfiniteSampler(range(7), seed=3))
+    expected = [(i, i.seed) for i, _ in zip(whole, range(20), strict=False)][12:]
+    resumed = SeededInfiniteSampler(range(7), seed=3)
+    resumed.skip(12)
+    assert [(i, i.seed) for i, _ in zip(iter(resumed), range(8), strict=False)] == expected

@@ -8,7 +8,7 @@ import io
 import os
 from pathlib import Path
 
-from convnextv2.tools.dataset_converters.data_layouts import Archive, find_missing_files
+from convnextv2.tools.dataset_converters.sources.layouts import Archive, find_missing_files
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 CLASSES = 1000
@@ -27,7 +27,7 @@ def unpack_archives(archives: list[Archive], root: Path) -> None:
     for archive in archives:
         if not find_missing_files([archive], root):
             continue
-        path, target = root / archive.source, root / archive.parts[0].path
+        path, target = root / archive.source, root / archive.contents[0].path
         if not path.is_file():
             raise SystemExit(
                 f"{path.absolute()} does not exist. Register at https://image-net.org, download "

@@ -1,6 +1,6 @@
 """torchrun with Slurm's signal, time for a checkpoint, and the shell's code for signals.
 
-``python -m convnextv2.engine.launch`` takes the arguments of torchrun.
+``python -m convnextv2.engine.torchrun`` takes the arguments of torchrun.
 """
 
 import os

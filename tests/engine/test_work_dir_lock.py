@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from convnextv2.engine.work_dir import occupy
+from convnextv2.engine.work_dir_lock import occupy
 from convnextv2.files import AtomicLocalBackend, remove_abandoned
 
 HOLD = """
 import os, sys, time
-from convnextv2.engine.work_dir import occupy
+from convnextv2.engine.work_dir_lock import occupy
 occupy(sys.argv[1])
 child = os.fork()
 print(child, flush=True)

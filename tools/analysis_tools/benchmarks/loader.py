@@ -85,7 +85,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     """
     from torch.utils.data import DataLoader, default_collate
 
-    from convnextv2.engine.samples import SeededDataset
+    from convnextv2.engine.seeded_dataset import SeededDataset
     from convnextv2.engine.seeding import SeededIndex
 
     transforms = {type(t).__name__: t for t in dataset.pipeline.transforms}

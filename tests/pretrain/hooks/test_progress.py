@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from convnextv2.engine.runner import StrictRunner
 from convnextv2.pretrain import FCMAE, feature_diversity, reconstruct
 from convnextv2.pretrain.hooks.progress import mean_bytes
 
+CUSTOM = Path(__file__).parents[3] / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
 SMALL = {"depths": [1, 1, 1, 1], "channels": [4, 8, 8, 12]}
 HOOKS = [
     {"type": "convnextv2.EstimateHook"},
@@ -166,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_the_file(fold
 
 
 def test_the_custom_config_shows_all_of_it():
-    cfg = Config.fromfile("configs/pretrain/fcmae_convnextv2-tiny_custom.py")
+    cfg = Config.fromfile(CUSTOM)
     types = [hook["type"] for hook in cfg.default_hooks.values()]
     assert {hook["type"] for hook in HOOKS} <= set(types)
     assert {"type": "TensorboardVisBackend"} in cfg.visualizer.vis_backends

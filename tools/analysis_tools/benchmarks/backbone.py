@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convnextv2.backbone import ARCHS, GRN, ConvNeXtV2, ResponseNorm
-from convnextv2.tools.analysis_tools.benchmark import Contestant
+from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
 
 REFERENCE = "plain"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from odd_files import DEEP, HUGE, ODD, PIXELS, TOO_LARGE, encode, patched
 from torch.utils.data import DataLoader
 
-from convnextv2.engine.samples import SeededDataset
+from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.files import printable
 from convnextv2.images import LoadImage, UnreadableImageError
 
@@ -174,3 +175,44 @@ def test_one_of_eight_bits_among_others_stops_nothing(tmp_path, kind):
     assert batch["inputs"].max() > 10_000
     text = "flat.png: values of type uint8, expected float32" if kind == "float32" else ""
     assert text in "".join(batch["unreadable"])
+
+
+def test_sixteen_bits_and_one_channel_stay_as_they_are(tmp_path):
+    image = np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40
+    cv2.imwrite(str(tmp_path / "deep.tif"), image)
+    loaded = LoadImage(in_channels=1)({"img_path": str(tmp_path / "deep.tif")})["img"]
+    assert loaded.dtype == np.uint16
+    assert np.array_equal(loaded[..., 0], image)
+    with pytest.raises(UnreadableImageError, match=r"deep.tif: 1 channels, expected 4"):
+        LoadImage(in_channels=4)({"img_path": str(tmp_path / "deep.tif")})
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate", None])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [3, 4, 13])
+def test_tiff_files_of_many_channels(tmp_path, channels, dtype, planar):
+    image = (np.random.default_rng(0).random((40, 50, channels)) * 200).astype(dtype)
+    stored = image.transpose(2, 0, 1) if planar == "separate" else image
+    path = tmp_path / "bands.TIF"
+    tifffile.imwrite(path, stored, photometric="minisblack", planarconfig=planar)
+    loaded = LoadImage(in_channels=channels)({"img_path": str(path)})["img"]
+    assert loaded.dtype == dtype
+    assert np.array_equal(loaded, image)
+
+
+def test_four_channels_and_sixteen_bits_keep_their_order(tmp_path):
+    image = np.random.default_rng(0).integers(0, 2**16, (40, 50, 4)).astype(np.uint16)
+    path = str(tmp_path / "a.png")
+    cv2.imwrite(path, image[..., [2, 1, 0, 3]])  # OpenCV's order
+    assert np.array_equal(LoadImage(in_channels=4)({"img_path": path})["img"], image)
+    assert np.array_equal(LoadImage(in_channels=3)({"img_path": path})["img"], image[..., :3])
+
+
+def test_arrays_are_taken_as_they_are(tmp_path):
+    image = np.random.default_rng(0).random((40, 50, 7)).astype(np.float32)
+    np.save(tmp_path / "a.npy", image)
+    loaded = LoadImage(in_channels=7)({"img_path": str(tmp_path / "a.npy")})["img"]
+    assert np.array_equal(loaded, image)
+    np.save(tmp_path / "object.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(UnreadableImageError, match=r"object.npy: Object arrays cannot be loaded"):
+        LoadImage()({"img_path": str(tmp_path / "object.npy")})

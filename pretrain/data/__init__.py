@@ -1,0 +1,1 @@
+"""Images for pre-training: data sets, transforms and what is known of their pixels."""
