@@ -46,6 +46,11 @@ def main() -> None:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
+    check_folder(cfg.work_dir, "--work-dir")
+    if first_process():
+        from convnextv2.engine.work_dir import occupy
+
+        occupy(cfg.work_dir)
     checkpoint = args.resume
     if checkpoint == "auto":
         from convnextv2.engine.checkpoints import newest_checkpoint
@@ -55,7 +60,6 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
-    check_folder(cfg.work_dir, "--work-dir")
     if first_process() and find_task(cfg) != "pretraining":
         from convnextv2.data_checks import refuse_fatal
 

@@ -1,5 +1,6 @@
 """Training as users start it: killed, resumed, in two processes, by mim."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from processes import (
     train,
     train_in_two_processes,
 )
+
+from convnextv2.engine.work_dir import occupy
 
 pytestmark = pytest.mark.slow
 
@@ -170,3 +173,15 @@ def test_help_answers_without_heavy_imports(script):
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
     assert "argparse" in imported
     assert not imported & {"torch", "numpy", "mmengine", "mmcv", "convnextv2"}
+
+
+def test_a_second_run_in_a_work_dir_is_refused(cwd):
+    work_dir = cwd / "work_dirs/in use"
+    lock = occupy(work_dir)
+    try:
+        status, output = run(cwd, "train.py", config("upernet"), "--work-dir", work_dir)
+        assert status == 1, output
+        assert f"in use is in use by another run (process {os.getpid()} on " in output
+        assert not list(work_dir.glob("*.pth"))
+    finally:
+        os.close(lock)
