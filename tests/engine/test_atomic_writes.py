@@ -15,6 +15,8 @@ from torch.utils.data import Dataset
 
 from convnextv2.engine.checkpoints import AtomicCheckpointHook
 from convnextv2.engine.fsdp import ShardedStrategy
+from convnextv2.engine.plain_pickles import load_plain
+from convnextv2.engine.runner import StrictFlexibleRunner, StrictRunner
 from convnextv2.engine.signals import StopOnSignalHook
 from convnextv2.files import AtomicLocalBackend
 
@@ -78,11 +80,12 @@ class Linear(BaseModel):
         return {"loss": self.linear(x).square().mean()}
 
 
-def train(work_dir, iterations, **hook):
+def train(work_dir, iterations, kind=Runner, strategy=None, **hook):
     checkpoint = {"type": AtomicCheckpointHook, "by_epoch": False, "interval": 1, **hook}
-    Runner(
-        Linear(),
-        str(work_dir),
+    runner = kind(
+        **({"strategy": strategy} if strategy else {}),
+        model=Linear(),
+        work_dir=str(work_dir),
         train_dataloader={
             "batch_size": 2,
             "collate_fn": {"type": "default_collate"},
@@ -94,7 +97,9 @@ def train(work_dir, iterations, **hook):
         default_hooks={"checkpoint": checkpoint},
         experiment_name=f"{work_dir}-{hook}",
         default_scope="mmengine",
-    ).train()
+    )
+    runner.train()
+    return runner
 
 
 def test_the_hook_renames_into_place(old):
@@ -109,6 +114,22 @@ def test_the_hook_renames_into_place(old):
 def test_the_newest_are_kept(tmp_path, hook, left):
     train(tmp_path, 5, **hook)
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == [f"iter_{i}.pth" for i in left]
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [(StrictRunner, None), (StrictFlexibleRunner, {"type": "SingleDeviceStrategy"})],
+)
+def test_a_checkpoint_is_of_the_place_that_the_hook_names(tmp_path, kind, strategy, monkeypatch):
+    """A run that a signal stops, and one with a best checkpoint, save at odd places."""
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # they set it for the process
+    runner = train(tmp_path, 2, kind, strategy)
+    place = {"epoch": 3, "iter": 7}
+    for name, by_epoch in {"a.pth": True, "b.pth": False}.items():
+        runner.save_checkpoint(str(tmp_path), name, meta=dict(place), by_epoch=by_epoch)
+        meta = load_plain(tmp_path / name)["meta"]
+        assert {key: meta[key] for key in place} == place
+    assert load_plain(tmp_path / "iter_2.pth")["meta"]["iter"] == 2
 
 
 def test_a_hook_that_would_remove_the_only_checkpoint_is_refused():
