@@ -35,6 +35,8 @@ def main() -> None:
         help="scale the learning rate by batch / auto_scale_lr.base_batch_size",
     )
     args = parser.parse_args()
+    if args.resume == "":  # of a variable that is not set: not the start, over an old run
+        parser.error("--resume: the checkpoint's name is empty")
     end_with_launcher(args.launcher)
     cfg = load_config(args)
     need_entries(cfg, args.config, "model", "train_dataloader", "train_cfg", "optim_wrapper")
