@@ -147,7 +147,7 @@ def _fetch_weights(address: str, path: Path) -> None:
             check_form(part, transfer.measured)
             os.replace(part, path)
         except ValueError as error:
-            reason = str(error).removeprefix(f"{part} ")
+            reason = str(error).removeprefix(f"{part} ")  # of `check`
             raise ValueError(f"{address} was refused and not kept: it {reason}") from error
         finally:
             part.unlink(missing_ok=True)

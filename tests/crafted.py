@@ -142,20 +142,20 @@ def odd_files(folder):
         archive.writestr("archive/data.pkl", bytes(10**6))
     torch.jit.script(torch.nn.Linear(1, 1)).save(folder / "script.pt")
     files = {
-        "empty.pth": (b"", "the file is empty"),
-        "empty.safetensors": (b"", "the file is empty"),
+        "empty.pth": (b"", "is empty"),
+        "empty.safetensors": (b"", "is empty"),
         "cut.pth": (content[:-200], "truncated or damaged"),
         "flipped.pth": (bytes(flipped), "the checksum of"),
         "nested.zip": (nested.getvalue(), "a zip archive with model.pth in it"),
         "model.tar": (tar.getvalue(), "a tar archive"),
         "model.pth.gz": (gzip.compress(content), "a gzip archive"),
         "bomb.pth": (packed.getvalue(), "compressed parts"),
-        "page.pth": (b"<!DOCTYPE html><html>404</html>", "a page of a web site"),
+        "page.pth": (b"<!DOCTYPE html><html>404</html>", "is a web page"),
         "pointer.pth": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        "words.pth": (b"hello " * 99, "neither torch's nor safetensors' format"),
+        "words.pth": (b"hello " * 99, "neither of torch's nor of safetensors' form"),
         "numbers.pth": (pickle.dumps({"a": 1}, 2), "a pickle that torch did not write"),
-        "cut.safetensors": (struct.pack("<Q", 10**6) + b"{", "not of safetensors' format"),
-        "wrong.safetensors": (struct.pack("<Q", 4) + b'{"a"' + bytes(9), "safetensors' format"),
+        "cut.safetensors": (struct.pack("<Q", 10**6) + b"{", "is truncated"),
+        "wrong.safetensors": (struct.pack("<Q", 4) + b'{"a"' + bytes(9), "its header is damaged"),
     }
     for file, (bytes_, _) in files.items():
         (folder / file).write_bytes(bytes_)

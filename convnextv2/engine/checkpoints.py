@@ -14,7 +14,7 @@ from convnextv2.engine.types import walk_built_datasets
 from convnextv2.registry import HOOKS
 
 from .plain_data import keep_plain
-from .plain_pickles import load_plain
+from .weights import read_content
 
 
 @HOOKS.register_module()
@@ -134,11 +134,11 @@ def newest_checkpoint(work_dir: str) -> str | None:
             found[int(match[1])] = path
     for number in sorted(found, reverse=True):
         try:
-            load_plain(found[number], map_location="meta")
+            read_content(str(found[number]), map_location="meta")
             return str(found[number])
         except (OSError, ValueError) as error:
             print_log(
-                f"{found[number]} is passed over for the one before it: {error}",
+                f"the checkpoint before is taken: {error}",
                 logger="current",
                 level=logging.WARNING,
             )

@@ -42,9 +42,12 @@ UNTYPED = {
     "env_cfg.mp_cfg": ("mp_start_method", "opencv_num_threads"),
     "default_hooks": (
         *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"),
-        "visualization",
+        *("visualization", "seed_every_iter", "unreadable_images"),
     ),
-    "optim_wrapper": ("constructor", "paramwise_cfg", "optimizer", "clip_grad"),
+    "optim_wrapper": (
+        *("constructor", "paramwise_cfg", "optimizer", "clip_grad"),
+        *("dtype", "loss_scale"),  # of AmpOptimWrapper, which `--amp` makes of it
+    ),
     "optim_wrapper.clip_grad": ("max_norm", "max_value", "norm_type", "error_if_nonfinite"),
     "init_cfg": ("checkpoint", "prefix", "map_location", "strict"),
     "metainfo": ("classes", "palette"),
@@ -108,7 +111,9 @@ def arguments(kind: object) -> Iterator[str]:
         except (TypeError, ValueError):
             return
         yield from (
-            p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+            p.name
+            for p in parameters
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
         )
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 
 
 class NotPlainError(ValueError):
-    """Something in a file is no plain data; the message says what."""
+    """Something in a file is no plain data; the message begins with a verb."""
 
 
 class StandIn:
@@ -31,7 +31,7 @@ class StandIn:
         self.state = state
 
     def __call__(self, *args: object) -> None:
-        raise NotPlainError(f"it calls what it makes by {_path(type(self))}; that would run code")
+        raise NotPlainError(f"calls what it makes by {_path(type(self))}; that would run code")
 
     def real(self, memo: dict) -> object:
         """The plain thing.
@@ -39,7 +39,7 @@ class StandIn:
         Raises:
             NotPlainError: What was kept does not describe one.
         """
-        raise NotPlainError(f"it makes something of {_path(type(self))}")
+        raise NotPlainError(f"makes something of {_path(type(self))}")
 
 
 class _Array(StandIn):
@@ -49,7 +49,7 @@ class _Array(StandIn):
         _, shape, dtype, fortran, data = self.state
         dtype, data = _real(dtype, _DType, memo), _convert(data, memo)
         if not all(type(side) is int and side >= 0 for side in shape):
-            raise NotPlainError(f"it holds an array of shape {shape}")
+            raise NotPlainError(f"holds an array of shape {shape}")
         if dtype.hasobject:
             array = np.empty(len(data), object)
             for i, item in enumerate(data):  # not at once: numpy would take lists apart
@@ -57,7 +57,7 @@ class _Array(StandIn):
         else:
             array = np.frombuffer(data, dtype).copy() if dtype.itemsize else np.empty(0, dtype)
         if len(array) != math.prod(shape):
-            raise NotPlainError(f"damaged: {len(array)} values for an array of shape {shape}")
+            raise NotPlainError(f"is damaged: {len(array)} values for an array of shape {shape}")
         return array.reshape(shape, order="F" if fortran else "C")
 
 
@@ -67,7 +67,7 @@ class _Scalar(StandIn):
     def real(self, memo: dict) -> np.generic:
         dtype, data = _real(self.args[0], _DType, memo), _convert(self.args[1], memo)
         if dtype.hasobject or len(data) != dtype.itemsize:
-            raise NotPlainError(f"damaged: {len(data)} bytes for a number of type {dtype}")
+            raise NotPlainError(f"is damaged: {len(data)} bytes for a number of type {dtype}")
         return np.frombuffer(data, dtype)[0] if data else dtype.type()
 
 
@@ -78,7 +78,7 @@ class _DType(StandIn):
         code = self.args[0].decode() if isinstance(self.args[0], bytes) else self.args[0]
         order = self.state[1] if self.state else "="
         if not re.fullmatch(r"[?biufcSUmMO]\d{0,9}", code) or order not in ("<", ">", "|", "="):
-            raise NotPlainError(f"it holds an array of type {code!r}")
+            raise NotPlainError(f"holds an array of type {code!r}")
         if code[0] in "mM" and self.state and len(self.state) > 8:
             unit, number, *_ = self.state[8][1]
             code += f"[{number}{unit.decode()}]"
@@ -102,7 +102,7 @@ class _BufferMethod(StandIn):
     def real(self, memo: dict) -> None:
         owner, name = self.args
         if owner is not STAND_INS_BY_NAME[_BUFFER] or name not in ("min", "max", "current", "mean"):
-            raise NotPlainError("it holds getattr, which would run code when loaded")
+            raise NotPlainError("holds getattr, which would run code when loaded")
 
 
 class _Namespace(StandIn):
@@ -124,7 +124,7 @@ class _NoBytes(StandIn):
 
     def real(self, memo: dict) -> bytes:
         if self.args:
-            raise NotPlainError("it holds bytes made of something else")
+            raise NotPlainError("holds bytes made of something else")
         return b""
 
 
@@ -181,7 +181,7 @@ def make_plain(content: object) -> object:
 def _real(value: object, kind: type, memo: dict) -> object:
     """What a stand-in of this kind stands for."""
     if not isinstance(value, kind):
-        raise NotPlainError(f"damaged: a {type(value).__name__} where a {kind.__name__} belongs")
+        raise NotPlainError(f"is damaged: a {type(value).__name__} where a {kind.__name__} belongs")
     return _convert(value, memo)
 
 
@@ -228,7 +228,7 @@ def _convert_dict(value: dict, memo: dict) -> dict:
 def _named_class(stand_in: type) -> type:
     path = _path(stand_in)
     if path not in _TYPES:
-        raise NotPlainError(f"it holds {path}, which would run code when loaded")
+        raise NotPlainError(f"holds {path}, which would run code when loaded")
     return _TYPES[path]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from convnextv2.downloads import fetch_weights
 from convnextv2.transfers import is_address
+from convnextv2.weight_files import check_form
 
 from .plain_pickles import load_plain
 
@@ -79,7 +80,7 @@ def read_content(checkpoint: str, map_location: object = "cpu") -> object:
 
     Args:
         checkpoint: Path or http(s) address.
-        map_location: As of `torch.load`.
+        map_location: As of `torch.load`; ``meta`` makes tensors without values.
 
     Raises:
         FileNotFoundError: No such file.
@@ -87,11 +88,10 @@ def read_content(checkpoint: str, map_location: object = "cpu") -> object:
     """
     path = _local_file(checkpoint)
     try:
-        if _is_safetensors(path):
-            return _load_safetensors(path, map_location)
-        return load_plain(path, map_location)
+        read = load_plain if check_form(path) == "torch" else _load_safetensors
+        return read(path, map_location)
     except ValueError as error:
-        raise ValueError(f"{checkpoint} was refused: {error}") from error
+        raise ValueError(f"{checkpoint} was refused: it {error}") from error
 
 
 def read_for_mmengine() -> None:
@@ -151,16 +151,6 @@ _ADDRESS_TABLES = {
 }
 
 
-def _is_safetensors(path: Path) -> bool:
-    """By the content, since an address may have any name: the length of a json, and its begin."""
-    with open(path, "rb") as file:
-        head = file.read(9)
-    length, size = int.from_bytes(head[:8], "little"), path.stat().st_size
-    if head[8:] == b"{" and length <= size - 8:
-        return True
-    return path.suffix == ".safetensors" and size > 0 and not head.startswith((b"PK\3\4", b"\x80"))
-
-
 def _load_safetensors(path: Path, map_location: object) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -168,7 +158,7 @@ def _load_safetensors(path: Path, map_location: object) -> dict[str, Tensor]:
     try:
         return load_file(path, device=str(torch.device(map_location)))
     except SafetensorError as error:
-        raise ValueError(f"damaged, or not of safetensors' format: {error}") from error
+        raise ValueError(f"is damaged: {error}") from error
 
 
 def _local_file(checkpoint: str) -> Path:

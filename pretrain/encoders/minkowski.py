@@ -60,7 +60,8 @@ def _downsample(me, downsample: nn.Sequential, x):
         sparse = me.MinkowskiConvolution(**dims, kernel_size=2, stride=2, bias=True, dimension=2)
     kernel = conv.weight.permute(3, 2, 1, 0).flatten(0, 1)  # (2*2, in, out)
     parameters = {"kernel": kernel.contiguous(), "bias": conv.bias[None]}
-    return functional_call(sparse, parameters, (_with_rows(me, x, norm.rows(x.F)),))
+    rows = norm.rows(x.F).to(conv.weight.dtype)  # this convolution knows no autocast
+    return functional_call(sparse, parameters, (_with_rows(me, x, rows),))
 
 
 def _run_block(rows: Tensor, me, block: Block, x, batch_size: int) -> Tensor:

@@ -1,6 +1,7 @@
 """How a command ends: a sentence, an exit status, and a traceback for those who ask."""
 
 import json
+import sys
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_expected_error_is_a_sentence(monkeypatch, capsys, error):
 
 
 def test_unexpected_error_says_its_kind_and_where_it_is_from(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "mmengine.logging", raising=False)  # another test's log file
     assert end(lambda: {}["x"], monkeypatch) == 1
     message = capsys.readouterr().err
     assert message.startswith("error: KeyError: x (raised in tests/engine/test_cli.py)\n")

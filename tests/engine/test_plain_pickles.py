@@ -49,7 +49,7 @@ def test_the_crafted_file_would_run_by_mmengines_own_list(tmp_path):
 def test_names_that_others_allow_are_not_allowed_here(tmp_path):
     path = crafted.write(tmp_path / "crafted.pth", crafted.pickles(PAYLOAD)["exec"])
     with torch.serialization.safe_globals([exec]):
-        with pytest.raises(ValueError, match=r"it holds exec, which would run code"):
+        with pytest.raises(ValueError, match=r"holds exec, which would run code"):
             load_plain(path)
         assert exec in torch.serialization.get_safe_globals()  # theirs are left as they were
     assert not (tmp_path / "touched").exists()

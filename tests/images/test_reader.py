@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from mmengine.registry import DATASETS
 from odd_files import DEEP, HUGE, ODD, PIXELS, TOO_LARGE, encode, patched
 from torch.utils.data import DataLoader
 
+from convnextv2.engine.samples import SeededDataset
 from convnextv2.files import printable
 from convnextv2.images import LoadImage, UnreadableImageError
 
@@ -176,14 +176,9 @@ def test_a_folder_of_all_of_them_is_loaded_in_batches(tmp_path, listed):
         names = [f"{i}.jpg" for i in range(40)] + list(ODD)
         (tmp_path / "list.txt").write_bytes(b"\n".join(map(os.fsencode, names)))
         options = {"ann_file": "list.txt"}
-    dataset = DATASETS.build(
-        {
-            "type": "convnextv2.UnlabelledImages",
-            "data_root": str(tmp_path),
-            "pipeline": PIPELINE,
-            **options,
-        }
-    )
+    entry = {"type": "convnextv2.UnlabelledImages", "data_root": str(tmp_path)}
+    dataset = SeededDataset({**entry, "pipeline": PIPELINE, **options})
+    dataset.full_init()
     batches = list(DataLoader(dataset, batch_size=8, num_workers=2))
     assert {str(batch["inputs"].dtype) for batch in batches} == {"torch.uint8"}
     lines = {line for b in batches for text in b["unreadable"] for line in text.splitlines()}
@@ -201,13 +196,9 @@ def test_one_of_eight_bits_among_others_stops_nothing(tmp_path, kind):
     for i in range(12):
         np.save(tmp_path / f"{i}.npy", DEEP.astype(kind))
     cv2.imwrite(str(tmp_path / "flat.png"), PIXELS)
-    dataset = DATASETS.build(
-        {
-            "type": "convnextv2.UnlabelledImages",
-            "data_root": str(tmp_path),
-            "pipeline": PIPELINE,
-        }
-    )
+    entry = {"type": "convnextv2.UnlabelledImages", "data_root": str(tmp_path)}
+    dataset = SeededDataset({**entry, "pipeline": PIPELINE})
+    dataset.full_init()
     (batch,) = DataLoader(dataset, batch_size=13)
     assert batch["inputs"].max() > 10_000
     text = "flat.png: values of type uint8, expected float32" if kind == "float32" else ""

@@ -34,7 +34,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def train(folder, name, hooks, **model):
+def train(folder, name, hooks, unreadable_images=None, **model):
     """Train for four iterations of four images; returns the runner and what the log says."""
     pipeline = [
         {"type": "convnextv2.LoadImage"},
@@ -62,7 +62,11 @@ def train(folder, name, hooks, **model):
         },
         optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01}},
         train_cfg={"by_epoch": False, "max_iters": 4},
-        default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 2}},
+        default_hooks={
+            "checkpoint": None,
+            "logger": {"type": "LoggerHook", "interval": 2},
+            "unreadable_images": unreadable_images,
+        },
         custom_hooks=hooks,
         log_processor={"by_epoch": False},
         visualizer={
@@ -191,5 +195,6 @@ def test_the_estimate_survives_files_that_cannot_be_read(folder):
     for i in range(3):
         (folder / f"images/{i}0.png").write_bytes(b"no image")
         (folder / f"images/{i}1.jpg").symlink_to("nowhere")
-    _, log = train(folder, "run", [{"type": "convnextv2.EstimateHook"}])
+    many = {"type": "convnextv2.UnreadableImagesHook", "max_share": 0.9}
+    _, log = train(folder, "run", [{"type": "convnextv2.EstimateHook"}], unreadable_images=many)
     assert "estimate: 4 iterations" in log

@@ -26,10 +26,12 @@ def asked(monkeypatch, cwd):
         monkeypatch.setattr(StrictRunner, "from_cfg", lambda cfg: given.append(cfg) or Nothing())
         argv = ["train.py", config("fcmae-by-iter"), "--work-dir", "work_dirs/asked", *args]
         monkeypatch.setattr(sys, "argv", [str(arg) for arg in argv])
-        monkeypatch.setenv("LOCAL_RANK", "0")  # the command sets both; here they must not stay
-        monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # mmengine's logger looks for its number
+        monkeypatch.setenv("LOCAL_RANK", "0")  # the command sets it; here it must not stay
         monkeypatch.chdir(cwd)
-        runpy.run_path(str(REPO / "tools/train.py"), run_name="__main__")
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(REPO / "tools/train.py"), run_name="__main__")
+        assert not end.value.code
         return given[0].optim_wrapper
 
     return get

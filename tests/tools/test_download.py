@@ -256,7 +256,7 @@ TENSORS = save({"weight": torch.ones(300)})
     [
         ("x.pth", b"<!DOCTYPE html><html>Not found</html>", "is a web page and no weight file"),
         ("x.pth", b"", "is empty"),
-        ("x.pth", b"version https://git-lfs", "begins with b'version https://'"),
+        ("x.pth", b"version https://git-lfs", "is a pointer of Git LFS"),
         ("x.pth", GOOD[: len(GOOD) // 2], "is truncated or damaged"),
         ("x.pth", weight_file(1, legacy=True)[:300], "is truncated, or a pickle"),
         ("x.safetensors", TENSORS[:-7], "7 bytes are missing"),

@@ -119,6 +119,6 @@ def test_a_damaged_newest_checkpoint_is_passed_over(cwd, finished):
     status, output = run(cwd, "train.py", *args)
     assert status == 0, output
     for number, reason in {8: "the checksum of", 6: "truncated or damaged"}.items():
-        line = rf"iter_{number}\.pth is passed over for the one before it: .*{reason}"
+        line = rf"the checkpoint before is taken: .*iter_{number}\.pth was refused: .*{reason}"
         assert re.search(line, output), output
     assert "resumed epoch: 0, iter: 4" in output
