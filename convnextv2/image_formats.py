@@ -4,6 +4,8 @@ What a file is, its first bytes say, not its name. What cannot be used is a `Val
 """
 
 import io
+import lzma
+import math
 import os
 import threading
 import zlib
@@ -141,8 +143,11 @@ def _read_series(
     if known and ((colours and not bands) or len(axes) == 2):
         # OpenCV 4.12 garbles TIFFs of 16 bits that are asked for as RGB.
         size = page.imagelength, page.imagewidth
-        image = _decode_checked(content, *size, in_channels, False, max_pixels)
+        # It makes no colours of grey floats.
+        as_is = len(axes) == 2 and page.dtype.name == "float32"
+        image = _decode_checked(content, *size, 1 if as_is else in_channels, False, max_pixels)
         return _turn(image) if rgb else image
+    _check_unpacked(series, content)
     if len(axes) == 2:
         return series.asarray()
     channels = [i for i, axis in enumerate(axes) if axis not in "YX"]
@@ -156,6 +161,27 @@ def _read_series(
     height, width = (shape[i] for i in range(3) if i != channels[0])
     check_pixels(height, width, max_pixels)
     return np.moveaxis(series.asarray(), channels[0], -1)
+
+
+# tifffile unpacks all that a strip or a tile of these holds, however little belongs there.
+_UNPACK = {
+    tifffile.COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
+    tifffile.COMPRESSION.DEFLATE: zlib.decompressobj,
+    tifffile.COMPRESSION.LZMA: lzma.LZMADecompressor,
+}
+
+
+def _check_unpacked(series: tifffile.TiffPageSeries, content: bytes) -> None:
+    page = series.keyframe
+    if page.compression not in _UNPACK:
+        return
+    size = math.prod(page.chunks) * page.dtype.itemsize
+    for one in series.pages:
+        parts = zip(one.dataoffsets, one.databytecounts, strict=False) if one is not None else ()
+        for offset, count in parts:
+            unpack = _UNPACK[page.compression]()
+            if len(unpack.decompress(content[offset : offset + count], size + 1)) > size:
+                raise ValueError("damaged: a strip or tile unpacks to more than its pixels")
 
 
 def _read_array(content: bytes, in_channels: int, rgb: bool, max_pixels: int) -> np.ndarray:

@@ -101,6 +101,10 @@ def pickles(payload):
         "getattr of another method": attribute(BUFFER, "__init__"),
         "getattr alone": name("builtins.getattr"),
         "state of a tensor": build(tensor, through_getattr(payload)),
+        "a function alone": name("torch._utils._rebuild_tensor"),
+        "a dict with another method": build(
+            call(name("collections.OrderedDict")), b"}" + text("get") + b"}s"
+        ),
         "a class called as a function": call(name("numpy.float64"), text(payload)),
         "a stand-in built with slots": build(
             new(name("argparse.Namespace")), items(NONE, b"}" + text("real") + execute + b"s")

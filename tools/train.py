@@ -36,6 +36,8 @@ def main() -> None:
         help="scale the learning rate by batch / auto_scale_lr.base_batch_size",
     )
     args = parser.parse_args()
+    if args.resume == "":  # of a variable that is not set: not the start, over an old run
+        parser.error("--resume: the checkpoint's name is empty")
     end_with_launcher(args.launcher)
     cfg = load_config(args)
     need_entries(cfg, args.config, "model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -47,16 +49,20 @@ def main() -> None:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             parser.error("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
-    checkpoint = args.resume
-    if checkpoint == "auto":
-        from convnextv2.engine.checkpoints import newest_checkpoint
-
-        checkpoint = newest_checkpoint(cfg.work_dir)
-    if checkpoint:
-        cfg.resume, cfg.load_from = True, checkpoint
     count_accumulation(cfg)
+    if args.resume and args.resume != "auto":
+        cfg.resume, cfg.load_from = True, args.resume
     check_inputs(cfg, ("train_dataloader", "val_dataloader"))
     check_folder(cfg.work_dir, "--work-dir")
+    if first_process():
+        from convnextv2.engine.work_dir_lock import occupy
+
+        occupy(cfg.work_dir)
+    if args.resume == "auto":
+        from convnextv2.engine.checkpoints import newest_checkpoint
+
+        if newest := newest_checkpoint(cfg.work_dir):
+            cfg.resume, cfg.load_from = True, newest
     if first_process() and find_task(cfg) != "pretraining":
         from convnextv2.data_checks import refuse_fatal
 

@@ -4,6 +4,7 @@ import logging
 import re
 from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -33,8 +34,17 @@ class AtomicCheckpointHook(CheckpointHook):
         self._dropped: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Also warn if checkpoints will fall between two steps of the optimizer."""
+        """Also warn if checkpoints will fall between two steps of the optimizer.
+
+        A resumed checkpoint says which files to remove when newer ones are written. Of that, only
+        what this hook has written into this run's folder is meant: the file may be anybody's, or
+        the folder a copy.
+        """
+        info = runner.message_hub.runtime_info
+        if "keep_ckpt_ids" in info:
+            info["keep_ckpt_ids"] = [i for i in info["keep_ckpt_ids"] if type(i) is int]
         super().before_train(runner)
+        self._best = {key: self._in_this_run(path) for key, path in self._best.items()}
         counts = runner.cfg.get("optim_wrapper", {}).get("accumulative_counts", 1)
         iters = self.interval * (len(runner.train_dataloader) if self.by_epoch else 1)
         if self.interval > 0 and iters % counts:
@@ -44,6 +54,45 @@ class AtomicCheckpointHook(CheckpointHook):
                 "resume: default_hooks.checkpoint.by_epoch=False and an interval that is a "
                 f"multiple of {counts}"
             )
+
+    @property
+    def _best(self) -> dict[str, str | None]:
+        """Metric -> path of its best checkpoint; mmengine keeps it in one of two ways."""
+        if not self.save_best:
+            return {}
+        if len(self.key_indicators) == 1:
+            return {self.key_indicators[0]: self.best_ckpt_path}
+        return dict(self.best_ckpt_path_dict)
+
+    @_best.setter
+    def _best(self, paths: dict[str, str | None]) -> None:
+        if len(paths) == 1:
+            (self.best_ckpt_path,) = paths.values()
+        elif paths:
+            self.best_ckpt_path_dict = paths
+
+    def _in_this_run(self, path: object) -> str | None:
+        name = Path(str(path)).name
+        own = re.fullmatch(r"best_.+\.pth", name)
+        return self.file_backend.join_path(self.out_dir, name) if own else None
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Remove the best checkpoint only when the better one is written, not before."""
+        before = self._best
+        self._best = dict.fromkeys(before)
+        super()._save_best_checkpoint(runner, metrics)
+        after = dict(zip(before, self._best.values(), strict=True))
+        self._best = {key: path or before[key] for key, path in after.items()}
+        for key, path in before.items():
+            if path and after[key] not in (None, path) and is_main_process():
+                self._remove(path)
+                runner.logger.info(f"the best checkpoint before, {path}, is removed")
+
+    def _remove(self, path: str) -> None:
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):  # DeepSpeed's are folders
+            self.file_backend.rmtree(path)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep how the data set's annotation file numbers the classes, and plain data only.

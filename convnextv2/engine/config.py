@@ -102,6 +102,8 @@ def check_config_path(path: str) -> None:
             raise InputError(f"the config {path} does not exist, nor does its folder")
         names = [entry.name for entry in folder.glob("*.py")]
         raise InputError(f"the config {path} does not exist{suggest(file.name, names)}")
+    if not file.is_file():
+        raise InputError(f"the config {path} is no regular file")
     if file.suffix not in CONFIG_SUFFIXES:
         raise InputError(f"{path} is no config: its name must end in {', '.join(CONFIG_SUFFIXES)}")
 

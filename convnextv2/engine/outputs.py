@@ -46,4 +46,6 @@ def check_file(path: str | Path, setting: str, suffixes: tuple[str, ...] = ()) -
         raise InputError(f"{setting} {path}: the name must end in {' or '.join(suffixes)}")
     if file.is_dir():
         raise InputError(f"{setting} {path} is a folder; give the name of a file in it")
+    if file.is_fifo():  # writing would wait for somebody who reads
+        raise InputError(f"{setting} {path} is a pipe, and no file")
     check_folder(file.parent, setting)

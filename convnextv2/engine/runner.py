@@ -84,6 +84,7 @@ class StrictFlexibleRunner(_Promises, SeededSamplesMixin, FlexibleRunner):
         # which the schedulers begin.
         super().__init__(*args, **kwargs)
         self._scaling = auto_scale_lr or {}
+        self.place: dict[str, int] = {}
         self.register_hook(WholeModelHook())
 
     def train(self) -> nn.Module:
@@ -97,6 +98,14 @@ class StrictFlexibleRunner(_Promises, SeededSamplesMixin, FlexibleRunner):
             )
             self.logger.info(f"learning rate {rate:g} -> {optimizer['lr']:g} for this batch")
         return super().train()
+
+    def save_checkpoint(self, *args: object, meta: dict | None = None, **kwargs: object) -> None:
+        """Save a checkpoint, of the epoch and iteration that `meta` gives if it does.
+
+        mmengine would write later ones, so that a resumed run would leave out what is between.
+        """
+        self.place = {key: meta[key] for key in ("epoch", "iter") if key in (meta or {})}
+        super().save_checkpoint(*args, meta=meta, **kwargs)
 
     def load_or_resume(self) -> None:
         """Load or resume, after the strategy has built model and optimizer.
@@ -116,11 +125,17 @@ class StrictFlexibleRunner(_Promises, SeededSamplesMixin, FlexibleRunner):
 class WholeModelHook(Hook):
     """Compare a checkpoint's tensors with a strategy's model, before they are loaded.
 
+    In a checkpoint that is saved it notes the place in the run that was asked for.
+
     Raises:
         RuntimeError: They do not fit the model, and are to be resumed or tested.
     """
 
     priority = "LOWEST"  # after hooks that exchange weights, such as EMAHook
+
+    def before_save_checkpoint(self, runner: StrictFlexibleRunner, checkpoint: dict) -> None:
+        """Write the epoch and iteration of `StrictFlexibleRunner.save_checkpoint`."""
+        checkpoint["meta"].update(runner.place)
 
     def after_load_checkpoint(self, runner: StrictFlexibleRunner, checkpoint: dict) -> None:
         """Refuse, or, where a training starts from them, say what was left out."""

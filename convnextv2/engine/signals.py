@@ -1,6 +1,7 @@
 """A signal ends a training after a checkpoint, from which it goes on as if nothing had been."""
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -161,7 +162,8 @@ class StopOnSignalHook(Hook):
             self._group = distributed.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
         self._begin = runner.iter
         info = runner.message_hub.runtime_info
-        if name := info.get("stop_checkpoint"):
+        name = str(info.get("stop_checkpoint"))
+        if re.fullmatch(r"iter_\d+\.pth", name):  # a checkpoint may be anybody's
             self._left = Path(runner.work_dir, name), info.get("last_ckpt")
         self._watch = SignalWatch(ECHO if several else 0.0)
         self._watch.start()

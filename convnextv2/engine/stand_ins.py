@@ -204,6 +204,8 @@ def _convert(value: object, memo: dict) -> object:
         result = {_convert(item, memo) for item in value}
     elif isinstance(value, type) and issubclass(value, StandIn):
         result = _named_class(value)
+    elif callable(value):  # torch's list has functions, and readers may call what they find
+        raise NotPlainError(f"it holds {value.__module__}.{value.__qualname__}, which is code")
     else:
         return value
     memo[id(value)] = (value, result)
@@ -211,12 +213,15 @@ def _convert(value: object, memo: dict) -> object:
 
 
 def _convert_dict(value: dict, memo: dict) -> dict:
+    attributes = getattr(value, "__dict__", {})
+    if hidden := attributes.keys() & set(dir(type(value))):
+        raise NotPlainError(f"it holds a dict with {', '.join(sorted(map(str, hidden)))} replaced")
     items = [(_convert(key, memo), _convert(item, memo)) for key, item in value.items()]
     value.clear()
     for key, item in items:  # `update` of a Counter would count
         value[key] = item
-    for name, attribute in vars(value).items() if hasattr(value, "__dict__") else ():
-        vars(value)[name] = _convert(attribute, memo)  # a state dict's `_metadata`
+    for name, attribute in attributes.items():
+        attributes[name] = _convert(attribute, memo)  # a state dict's `_metadata`
     return value
 
 

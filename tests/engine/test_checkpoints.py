@@ -1,10 +1,13 @@
 """Checkpoints are there completely or not at all, whoever writes them."""
 
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine._strategy import FSDPStrategy
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
@@ -12,6 +15,9 @@ from torch.utils.data import Dataset
 
 from convnextv2.engine.checkpoints import AtomicCheckpointHook
 from convnextv2.engine.fsdp import ShardedStrategy
+from convnextv2.engine.plain_pickles import load_plain
+from convnextv2.engine.runner import StrictFlexibleRunner, StrictRunner
+from convnextv2.engine.signals import StopOnSignalHook
 from convnextv2.files import AtomicLocalBackend
 
 
@@ -74,11 +80,12 @@ class Linear(BaseModel):
         return {"loss": self.linear(x).square().mean()}
 
 
-def train(work_dir, iterations, **hook):
+def train(work_dir, iterations, kind=Runner, strategy=None, **hook):
     checkpoint = {"type": AtomicCheckpointHook, "by_epoch": False, "interval": 1, **hook}
-    Runner(
-        Linear(),
-        str(work_dir),
+    runner = kind(
+        **({"strategy": strategy} if strategy else {}),
+        model=Linear(),
+        work_dir=str(work_dir),
         train_dataloader={
             "batch_size": 2,
             "collate_fn": {"type": "default_collate"},
@@ -90,7 +97,9 @@ def train(work_dir, iterations, **hook):
         default_hooks={"checkpoint": checkpoint},
         experiment_name=f"{work_dir}-{hook}",
         default_scope="mmengine",
-    ).train()
+    )
+    runner.train()
+    return runner
 
 
 def test_the_hook_renames_into_place(old):
@@ -107,6 +116,89 @@ def test_the_newest_are_kept(tmp_path, hook, left):
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == [f"iter_{i}.pth" for i in left]
 
 
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [(StrictRunner, None), (StrictFlexibleRunner, {"type": "SingleDeviceStrategy"})],
+)
+def test_a_checkpoint_is_of_the_place_that_the_hook_names(tmp_path, kind, strategy, monkeypatch):
+    """A run that a signal stops, and one with a best checkpoint, save at odd places."""
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # they set it for the process
+    runner = train(tmp_path, 2, kind, strategy)
+    place = {"epoch": 3, "iter": 7}
+    for name, by_epoch in {"a.pth": True, "b.pth": False}.items():
+        runner.save_checkpoint(str(tmp_path), name, meta=dict(place), by_epoch=by_epoch)
+        meta = load_plain(tmp_path / name)["meta"]
+        assert {key: meta[key] for key in place} == place
+    assert load_plain(tmp_path / "iter_2.pth")["meta"]["iter"] == 2
+
+
 def test_a_hook_that_would_remove_the_only_checkpoint_is_refused():
     with pytest.raises(ValueError, match="max_keep_ckpts must be 2 or more"):
         AtomicCheckpointHook(max_keep_ckpts=1)
+
+
+class Run(SimpleNamespace):
+    """What the hook asks of a runner, at iteration 4 of one that was resumed."""
+
+    def __init__(self, work_dir, **info):
+        hub = MessageHub(f"{work_dir}{sorted(info)}")
+        hub.runtime_info.update(info)
+        super().__init__(work_dir=str(work_dir), message_hub=hub, iter=4, epoch=0, cfg={})
+        self.logger = logging.getLogger("run")
+        self.train_dataloader = [0]
+        self.left_while_saving = []
+
+    def save_checkpoint(self, out_dir, filename, *args, **kwargs):
+        self.left_while_saving.append(sorted(p.name for p in Path(out_dir).glob("best_*")))
+        Path(out_dir, filename).write_bytes(b"new")
+
+
+@pytest.mark.parametrize("metrics", ["score", ["score", "other"]])
+def test_the_best_is_removed_when_the_better_one_is_written(tmp_path, metrics):
+    """In a copy of a work dir, too, in which the checkpoints still name the first one."""
+    names = {"best_ckpt": "score", "best_ckpt_score": "score", "best_ckpt_other": "other"}
+    first, copy = tmp_path / "first", tmp_path / "copy"
+    for folder in (first, copy):
+        folder.mkdir()
+        for metric in ("score", "other"):
+            (folder / f"best_{metric}_iter_2.pth").write_bytes(b"old")
+    run = Run(copy, **{key: f"{first}/best_{m}_iter_2.pth" for key, m in names.items()})
+    hook = AtomicCheckpointHook(by_epoch=False, save_best=metrics, rule="greater")
+    hook.before_train(run)
+    for score in (0.5, 0.1):  # the second is no better
+        hook._save_best_checkpoint(run, {"score": score, "other": score})
+    assert {p.name for p in first.iterdir()} == {f"best_{m}_iter_2.pth" for m in ("score", "other")}
+    assert "best_score_iter_2.pth" in run.left_while_saving[0]
+    assert not (copy / "best_score_iter_2.pth").exists()
+    assert (copy / "best_score_iter_4.pth").read_bytes() == b"new"
+    assert (copy / "best_other_iter_2.pth").exists() == (metrics == "score")
+    run.iter = 6
+    hook._save_best_checkpoint(run, {"score": 0.9, "other": 0.9})
+    assert [p.name for p in copy.glob("best_score*")] == ["best_score_iter_6.pth"]
+
+
+@pytest.mark.parametrize("name", ["precious", "best_thesis.pth"])
+def test_a_checkpoint_cannot_have_files_elsewhere_removed(tmp_path, name):
+    """Whose files are to be removed later stands in the file itself."""
+    precious, work_dir = tmp_path / name, tmp_path / "run"
+    work_dir.mkdir()
+    (work_dir / "epoch_x").mkdir()
+    precious.write_bytes(b"")
+    (tmp_path / "ours.pth").write_bytes(b"")
+    run = Run(
+        work_dir,
+        best_ckpt=str(precious),
+        keep_ckpt_ids=["x/../../ours", 1, 2, 3],
+        stop_checkpoint=str(precious),
+        last_ckpt="iter_1.pth",
+    )
+    hook = AtomicCheckpointHook(filename_tmpl="epoch_{}.pth", save_best="score", rule="greater")
+    stop = StopOnSignalHook()
+    hook.before_train(run)
+    stop.before_train(run)
+    hook._save_best_checkpoint(run, {"score": 1.0})
+    run.message_hub.update_info("last_ckpt", "iter_2.pth")
+    stop.before_train_iter(run, 0)
+    stop._watch.stop()
+    assert precious.exists()
+    assert (tmp_path / "ours.pth").exists()

@@ -1,5 +1,6 @@
 """Training as users start it: killed, resumed, in two processes, by mim."""
 
+import os
 import shutil
 from importlib import metadata
 
@@ -17,6 +18,8 @@ from processes import (
     train,
     train_in_two_processes,
 )
+
+from convnextv2.engine.work_dir_lock import occupy
 
 pytestmark = pytest.mark.slow
 
@@ -158,3 +161,15 @@ def test_mim_trains_by_bare_name_again_and_again(cwd):
         shutil.rmtree(work_dir, ignore_errors=True)
         if not any(work_dir.parent.iterdir()):
             work_dir.parent.rmdir()
+
+
+def test_a_second_run_in_a_work_dir_is_refused(cwd):
+    work_dir = cwd / "work_dirs/in use"
+    lock = occupy(work_dir)
+    try:
+        status, output = run(cwd, "train.py", config("upernet"), "--work-dir", work_dir)
+        assert status == 1, output
+        assert f"in use is in use by another run (process {os.getpid()} on " in output
+        assert not list(work_dir.glob("*.pth"))
+    finally:
+        os.close(lock)

@@ -4,6 +4,8 @@
 one of SEG. The other files are those of `write_files`.
 """
 
+import os
+
 FILES = {
     "text.txt": "no config\n",
     "empty.py": "",
@@ -146,6 +148,9 @@ OTHERS = {
     "train.py SEG --work-dir 'a file/below'": "is a file, and no folder",
     "train.py SEG --work-dir /proc/nothing": "cannot write in /proc",
     "train.py SEG --resume nowhere.pth": "nowhere.pth",
+    "train.py pipe.py": "is no regular file",
+    "train.py SEG --resume=": "name is empty",
+    "train.py SEG --resume pipe.pth": "pipe.pth",
     "train.py SEG --resume shapes": "is a folder",
     "train.py SEG --resume empty.pth": "is empty",
     "train.py SEG --resume text.pth": "text.pth",
@@ -203,6 +208,7 @@ OTHERS = {
     "analysis_tools/benchmark.py loader DET": "CocoDataset",
     "analysis_tools/visualize_predictions.py DET WEIGHTS --out p.gif": "must end in",
     "analysis_tools/visualize_predictions.py DET WEIGHTS --out /proc/p.png": "cannot write",
+    "analysis_tools/visualize_predictions.py DET WEIGHTS --out pipe.png": "is a pipe",
     "analysis_tools/visualize_predictions.py DET WEIGHTS --scale 0": "1 or more",
     "analysis_tools/visualize_predictions.py DET WEIGHTS --max-images none": "1 or more",
     "analysis_tools/visualize_predictions.py DET OTHER": "does not fit",
@@ -256,7 +262,12 @@ def all_lines() -> dict[str, str]:
     return lines | OTHERS
 
 
+PIPES = ("pipe.py", "pipe.pth", "pipe.png")  # who opens one waits for ever
+
+
 def write_files(folder, det: object, seg: object) -> None:
     """Write the files that the lines name."""
+    for name in PIPES:
+        os.mkfifo(folder / name)
     for name, text in FILES.items():
         (folder / name).write_text(text.replace("DET", str(det)).replace("SEG", str(seg)))

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import resource
+import struct
 from pathlib import Path
 
 import cv2
@@ -99,6 +100,33 @@ def test_bombs_are_refused_by_their_header_before_memory_is_taken(tmp_path):
     process.join()
     assert reasons.keys() == {*HUGE, "claims.npy"}
     assert all(TOO_LARGE in reasons[name] for name in HUGE), reasons
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+def test_a_strip_that_unpacks_to_more_than_its_pixels_is_refused(tmp_path, compression):
+    """tifffile would unpack all of it, whatever the header says of the size."""
+    path, stripes = tmp_path / "a.tif", np.zeros((5, 64, 64), np.uint8)
+    options = {"photometric": "minisblack", "planarconfig": "separate", "rowsperstrip": 64}
+    tifffile.imwrite(path, stripes, compression=compression, **options)
+    assert read(path, in_channels=5).shape == (64, 64, 5)
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags["ImageLength"]
+    content = bytearray(path.read_bytes())
+    content[tag.valueoffset : tag.valueoffset + 2] = struct.pack("<H", 32)
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags["RowsPerStrip"]
+    content[tag.valueoffset : tag.valueoffset + 2] = struct.pack("<H", 32)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImageError, match="unpacks to more than its pixels"):
+        read(path, in_channels=5)
+
+
+def test_grey_floats_are_repeated_as_other_greys_are(tmp_path):
+    values = np.linspace(0, 300, 48, dtype=np.float32).reshape(6, 8)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    np.save(tmp_path / "a.npy", values)
+    for name in ("a.tif", "a.npy"):
+        assert np.array_equal(read(tmp_path / name), values[..., None].repeat(3, axis=2))
 
 
 def test_a_file_larger_than_any_image_is_not_read(tmp_path):
