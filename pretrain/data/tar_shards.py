@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 from rich.progress import track
 
@@ -43,7 +45,7 @@ class UnlabelledShards(UnlabelledImages):
         shards: str | list[str],
         pipeline: list,
         cache_dir: str = "data/shards",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.shards = [shards] if isinstance(shards, str) else list(shards)
         self.cache_dir = Path(cache_dir)
@@ -133,8 +135,7 @@ def _copy(address: str, path: Path) -> None:
             Transfer(address, partial).run()
         else:
             with _webdataset().gopen(address) as source, open(partial, "wb") as target:
-                while block := source.read(2**20):
-                    target.write(block)
+                shutil.copyfileobj(source, target, 2**20)
         read_index(partial)  # a connection that breaks off leaves a truncated one
         os.replace(partial, path)
     except (OSError, ValueError) as error:
@@ -153,7 +154,7 @@ def _is_address(source: str) -> bool:
     return "://" in source or source.startswith("pipe:")
 
 
-def _webdataset():
+def _webdataset() -> Any:
     try:
         import webdataset
     except ImportError as error:
