@@ -8,11 +8,15 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import add_debug, make_parser, run, whole
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
 from convnextv2.tools.analysis_tools import benchmark_loader
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Name of the command and of benchmark_NAME.py: what it compares, batch, image height and width.
 COMMANDS = {
@@ -95,8 +99,8 @@ def compare_networks(args: argparse.Namespace) -> None:
         size = " x ".join(map(str, (args.batch, 3, *args.shape)))
         title = f"{args.command}, {arch}, {size}, {machine()}"
         show(console, title, figures, contest.REFERENCE)
-        figures = [asdict(f) for f in figures]
-        tables.append({"title": title, "reference": contest.REFERENCE, "figures": figures})
+        rows = [asdict(f) for f in figures]
+        tables.append({"title": title, "reference": contest.REFERENCE, "figures": rows})
     if args.json:
         with open(args.json, "w") as file:
             json.dump(tables, file, indent=2)
@@ -112,7 +116,9 @@ def measure(
         repeats: Number of rounds.
         report: Is told what is being done.
     """
-    times = {c.name: {"inference": [], "train": []} for c in contestants}
+    times: dict[str, dict[str, list[float]]] = {
+        c.name: {"inference": [], "train": []} for c in contestants
+    }
     peaks = {}
     for contestant in contestants:
         report(f"{contestant.name}: memory")
@@ -199,7 +205,7 @@ def processor() -> str:
         return platform.machine()
 
 
-def show(console, title: str, figures: list[Figures], reference: str) -> None:
+def show(console: "Console", title: str, figures: list[Figures], reference: str) -> None:
     """Print one table; each figure with its ratio to the reference's."""
     from rich.table import Table
 
