@@ -241,23 +241,17 @@ def _write(source: IO[bytes], path: Path, size: int) -> None:
     partial = path.with_name(f".unpacking.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
-            left = _copy(source, file, size)
+            left = size
+            while block := source.read(BLOCK):
+                left -= len(block)
+                if left < 0:
+                    break
+                file.write(block)
         if left:
             raise EOFError(f"{path.name!r} in it has not the {size} bytes that it should have")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _copy(source: IO[bytes], target: IO[bytes], size: int) -> int:
-    """Copy at most `size` bytes; returns how many were missing, less than 0 if there are more."""
-    left = size
-    while block := source.read(BLOCK):
-        left -= len(block)
-        if left < 0:
-            break
-        target.write(block)
-    return left
 
 
 def _is_there(path: Path, size: int) -> bool:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,8 @@ def _copy(address: str, path: Path) -> None:
             Transfer(address, partial).run()
         else:
             with _webdataset().gopen(address) as source, open(partial, "wb") as target:
-                shutil.copyfileobj(source, target, 2**20)
+                while block := source.read(2**20):
+                    target.write(block)
         read_index(partial)  # a connection that breaks off leaves a truncated one
         os.replace(partial, path)
     except (OSError, ValueError) as error:
