@@ -28,10 +28,10 @@ test: setup lint
 	$(PYTHON) -m pytest
 
 # mypy runs no import hooks, and by these an editable install finds convnextv2.backbone in backbone/.
-# So it is shown a tree of links as the package is installed, in its own cache: a built copy would
-# be met by mim, which takes no config that it finds twice.
+# So it is shown a tree of links, laid out as the package is installed. The tree lies in its cache
+# and has no configs: mim follows links, and takes no config that it meets twice, as in build/.
 LINKS := .mypy_cache/links
-FOLDERS := $(filter-out convnextv2 tests,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
+FOLDERS := $(filter-out configs convnextv2 tests,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
 lint: setup
 	$(PYTHON) -m ruff check .
