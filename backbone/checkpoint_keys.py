@@ -55,7 +55,7 @@ def convert_keys(state_dict: Mapping[str, Tensor], source: str, target: str) -> 
         role, place = find_role(module, source, roles)
         standard = role and _to_standard(role, parameter, tensor, source)
         name = role and module_name(role, target, **place)
-        if not standard or not name:
+        if not role or not standard or not name:
             result.unknown.append(key)
             continue
         parameter, converted = _from_standard(role, *standard, target, convolutions)

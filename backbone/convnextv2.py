@@ -14,7 +14,8 @@ pre-trained network.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -23,7 +24,7 @@ from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from convnextv2.registry import MODELS
 
-from .grn import GRN
+from .grn import GRN, ResponseNorm
 from .layers import Block, LayerNorm2d, init_weights
 from .pretrained import load_pretrained
 
@@ -77,7 +78,7 @@ class ConvNeXtV2(BaseModule):
         output_norm: bool = True,
         frozen_stages: int = 0,
         with_cp: bool = False,
-        response_norm: Callable[[int], nn.Module] = GRN,
+        response_norm: Callable[[int], ResponseNorm] = GRN,
         layer_scale: Callable[[int], nn.Module] = nn.Identity,
         init_cfg: dict | None = None,
     ) -> None:
@@ -124,9 +125,7 @@ class ConvNeXtV2(BaseModule):
         """
         x = x.contiguous(memory_format=torch.channels_last)
         maps = {}
-        for i, (downsample, stage) in enumerate(
-            zip(self.downsample_layers, self.stages, strict=True)
-        ):
+        for i, (downsample, stage) in enumerate(self.levels()):
             x = downsample(x)
             for block in stage:
                 x = self.run(block, x)
@@ -134,6 +133,11 @@ class ConvNeXtV2(BaseModule):
                 norm = getattr(self, f"norm{i}", None)
                 maps[i] = (x if norm is None else norm(x)).contiguous()
         return tuple(maps[i] for i in self.out_indices)
+
+    def levels(self) -> Iterator[tuple[nn.Sequential, nn.Sequential]]:
+        """The way down to each level and the blocks of its stage, from stride 4 to 32."""
+        pairs: Any = zip(self.downsample_layers, self.stages, strict=True)
+        return pairs
 
     def init_weights(self) -> None:
         """Load the checkpoint that `init_cfg` names; without one, keep the initialisation."""
@@ -181,10 +185,10 @@ class ConvNeXtV2(BaseModule):
         size = blocks_a_step[decay_type]
         steps = [math.ceil(depth / n) for depth, n in zip(self.depths, size, strict=True)]
         deepest = sum(steps)
-        part, stage, *rest = name.split(".")
+        part, number, *rest = name.split(".")
         if part not in ("stages", "downsample_layers"):
             return deepest + 1, deepest
-        stage = int(stage)
+        stage = int(number)
         if part == "downsample_layers":
             return (0 if stage == 0 else sum(steps[:stage]) + 1), deepest
         return sum(steps[:stage]) + int(rest[0]) // size[stage] + 1, deepest

@@ -6,6 +6,8 @@ is written, read and kept for the backward pass. The backward pass is by hand be
 pixels that the gradient of `s` asks for is a by-product of the gradient of W or of x.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -85,7 +87,9 @@ def channel_norms(x: Tensor) -> Tensor:
 
 class _GRNLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, gamma, beta, weight, bias, eps):
+    def forward(
+        ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> Tensor:
         gx = channel_norms(x)
         mean = gx.mean(dim=-1, keepdim=True) + eps
         scale = 1 + gamma * (gx / mean)
@@ -97,7 +101,7 @@ class _GRNLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, gamma, beta, weight, gx, mean, scale = ctx.saved_tensors
         grad = grad.to(x.dtype)
         grad_bias = grad.sum((0, 1), dtype=weight.dtype)

@@ -1,5 +1,7 @@
 """Layer-wise learning rates and weight decay by role, for every model with our backbone."""
 
+from collections.abc import Iterator
+
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from rich.console import Console
@@ -50,13 +52,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError(f"{type(module).__name__} has no ConvNeXtV2 in it")
         groups: dict[tuple, dict] = {}
         for name, parameter, decays in _trainable(module):
-            scale, where = 1.0, "heads"
-            for prefix, backbone in backbones.items():
-                if name.startswith(prefix + ".") or not prefix:
-                    inner = name.removeprefix(prefix).lstrip(".")
-                    depth, deepest = backbone.layer_depth(inner, self.decay_type)
-                    if depth <= deepest:
-                        scale, where = self.decay_rate ** (deepest + 1 - depth), f"depth {depth}"
+            scale, where = self._place(name, backbones)
             group = groups.setdefault(
                 (scale, decays),
                 {
@@ -72,13 +68,25 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         params += [groups[key] for key in sorted(groups)]
         print_log(_table(params), logger="current")
 
+    def _place(self, name: str, backbones: dict[str, ConvNeXtV2]) -> tuple[float, str]:
+        """The factor of a parameter's learning rate, and where it stands, for the table."""
+        scale, where = 1.0, "heads"
+        for prefix, backbone in backbones.items():
+            if prefix and not name.startswith(prefix + "."):
+                continue
+            inner = name.removeprefix(prefix).lstrip(".")
+            depth, deepest = backbone.layer_depth(inner, self.decay_type)
+            if depth <= deepest:
+                scale, where = self.decay_rate ** (deepest + 1 - depth), f"depth {depth}"
+        return scale, where
 
-def _trainable(model: nn.Module):
+
+def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
     """Yield (name, parameter, has weight decay) of every parameter that trains, each once."""
     without = (nn.LayerNorm, nn.GroupNorm, nn.Embedding, _NormBase)
     seen = set()
     for prefix, module in model.named_modules():
-        exempt = getattr(module, "no_weight_decay", frozenset())
+        exempt: frozenset[str] = getattr(module, "no_weight_decay", frozenset())
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad or parameter in seen:
                 continue

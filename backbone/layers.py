@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .grn import GRN
+from .grn import GRN, ResponseNorm
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -54,7 +54,7 @@ class Block(nn.Module):
         self,
         dim: int,
         drop_path: float = 0.0,
-        response_norm: Callable[[int], nn.Module] = GRN,
+        response_norm: Callable[[int], ResponseNorm] = GRN,
         layer_scale: Callable[[int], nn.Module] = nn.Identity,
     ) -> None:
         super().__init__()

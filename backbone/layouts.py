@@ -109,7 +109,7 @@ def find_layouts(keys: Iterable[str]) -> list[tuple[str, str]]:
         (prefix, layout) in order of appearance. The prefix ends with a dot, or is empty.
         ``convnextv2`` stands for ``official`` too: they differ in nothing but GRN's shape.
     """
-    found = {}
+    found: dict[tuple[str, str], None] = {}
     for key in keys:
         for layout in LAYOUTS:
             match = _anchor(layout).fullmatch(key) if layout != "official" else None
@@ -196,7 +196,7 @@ def _anchor(layout: str) -> re.Pattern:
 
 
 def _name_pattern(role: str, layout: str) -> str:
-    escaped = re.escape(_MODULES[role][LAYOUTS.index(layout)])
+    escaped = re.escape(_MODULES[role][LAYOUTS.index(layout)] or "")
     for letter, index in {"i": "[0-3]", "n": "[1-4]", "j": r"\d+"}.items():
         escaped = escaped.replace(rf"\{{{letter}\}}", f"(?P<{letter}>{index})")
     return escaped

@@ -58,12 +58,12 @@ def fill_backbone(
 ) -> str:
     """`load_pretrained` with weights that were read already, from a file of this name."""
     tensors, reshaped, note = dict(weights.tensors), list(weights.reshaped), ""
-    stem = tensors.get(STEM)
-    if stem is not None and stem.shape[1] != backbone.in_channels:
-        tensors[STEM] = inflate_stem(stem, backbone.in_channels, inflate)
-        reshaped.append(STEM)
-        note = f"; stem from {stem.shape[1]} to {backbone.in_channels} channels by {inflate!r}"
     own = backbone.state_dict()
+    stem, in_channels = tensors.get(STEM), own[STEM].shape[1]
+    if stem is not None and stem.shape[1] != in_channels:
+        tensors[STEM] = inflate_stem(stem, in_channels, inflate)
+        reshaped.append(STEM)
+        note = f"; stem from {stem.shape[1]} to {in_channels} channels by {inflate!r}"
     fitting = {k: v for k, v in tensors.items() if k in own and v.shape == own[k].shape}
     network = {key for key in own if not _is_output_norm(key)}
     matched = len(fitting.keys() & network)

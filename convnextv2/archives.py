@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any
 
 from rich.progress import track
 
@@ -25,7 +25,7 @@ MOST_MEMBERS = 2_000_000
 LONGEST_READ = 4 * BLOCK  # tarfile reads extended headers whole, however long they claim to be
 RATIO = 200  # unpacked to packed; images have about 1, annotations in json about 10
 SMALL = 2**30  # bytes that any archive may unpack to
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
@@ -56,20 +56,13 @@ def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> None:
     """
     with _named(archive), open(archive, "rb") as file:
         names = _Names(_budget(archive, max_bytes))
+        description = f"unpacking {archive.name}"
         if archive.suffix == ".zip" or _starts_with(file, b"PK"):
-            with zipfile.ZipFile(file) as content:
-                members = [m for m in content.infolist() if _check_zip_member(names, m)]
-                for member in track(members, f"unpacking {archive.name}"):
-                    path = folder.joinpath(*_parts(member.filename))
-                    if not _is_there(path, member.file_size):
-                        with content.open(member) as source:
-                            _write(source, path, member.file_size)
-        else:
-            with _plain(file) as plain:
-                for member in read_tar(plain):
-                    _check_tar_member(names, member)
-                plain.seek(0)
-                _unpack_tar(plain, folder, f"unpacking {archive.name}")
+            _unpack_zip(file, names, folder, description)
+            return
+        with _plain(file) as plain:
+            _check_tar(plain, names)
+            _unpack_tar(plain, folder, description)
 
 
 def unpack_nested(archive: Path, folder: Path, max_bytes: int | None = None) -> None:
@@ -86,27 +79,25 @@ def unpack_nested(archive: Path, folder: Path, max_bytes: int | None = None) -> 
             if not member.name.endswith(".tar"):
                 raise ArchiveError(f"{member.name!r} in it is no tar file")
         file.seek(0)
-        with tarfile.open(fileobj=_Stream(file), mode="r:") as content:
+        with _open_tar(file) as content:
             for member in track(content, f"unpacking {archive.name}", total=None):
                 names.forget()
-                inner = content.extractfile(member)
-                for image in read_tar(inner):
-                    _check_tar_member(names, image)
-                inner.seek(0)
+                inner = _open_member(content, member)
+                _check_tar(inner, names)
                 target = folder.joinpath(*_parts(PurePosixPath(member.name).stem))
                 _unpack_tar(inner, target, None)
 
 
-def read_tar(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+def read_tar(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     """The members of a tar file without compression, to its end.
 
     Raises:
         tarfile.TarError: It is damaged; tarfile itself takes a broken header for the end.
     """
-    with tarfile.open(fileobj=_Stream(file), mode="r:") as content:
+    with _open_tar(file) as content:
         yield from content
-        content.fileobj.seek(content.offset)
-        if content.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        file.seek(content.offset)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"no end of the archive at byte {content.offset}")
 
 
@@ -120,12 +111,12 @@ def read_member(archive: Path, name: str, max_bytes: int = 2**28) -> bytes:
         _named(archive),
         open(archive, "rb") as file,
         _plain(file) as plain,
-        tarfile.open(fileobj=_Stream(plain), mode="r:") as content,
+        _open_tar(plain) as content,
     ):
         member = content.getmember(name)
         if not member.isreg() or not 0 <= member.size <= max_bytes:
             raise ArchiveError(f"{name} in it is no file of at most {max_bytes} bytes")
-        source = content.extractfile(member)
+        source = _open_member(content, member)
         return b"".join(iter(lambda: source.read(BLOCK), b""))
 
 
@@ -200,16 +191,47 @@ def _check_tar_member(names: _Names, member: tarfile.TarInfo) -> None:
     names.add(member.name, member.size, member.isdir())
 
 
-def _unpack_tar(file: BinaryIO, folder: Path, description: str | None) -> None:
+def _unpack_zip(file: IO[bytes], names: _Names, folder: Path, description: str) -> None:
+    """Check all members of a zip file, and write its files."""
+    with zipfile.ZipFile(file) as content:
+        members = [m for m in content.infolist() if _check_zip_member(names, m)]
+        for member in track(members, description):
+            path = folder.joinpath(*_parts(member.filename))
+            if _is_there(path, member.file_size):
+                continue
+            with content.open(member) as source:
+                _write(source, path, member.file_size)
+
+
+def _check_tar(file: IO[bytes], names: _Names) -> None:
+    """Check all members of a tar file, and go back to its start."""
+    for member in read_tar(file):
+        _check_tar_member(names, member)
+    file.seek(0)
+
+
+def _unpack_tar(file: IO[bytes], folder: Path, description: str | None) -> None:
     """Write the files of a tar file whose members were checked."""
-    with tarfile.open(fileobj=_Stream(file), mode="r:") as content:
+    with _open_tar(file) as content:
         for member in track(content, description, total=None) if description else content:
             path = folder.joinpath(*_parts(member.name))
             if member.isreg() and not _is_there(path, member.size):
-                _write(content.extractfile(member), path, member.size)
+                _write(_open_member(content, member), path, member.size)
 
 
-def _write(source: BinaryIO, path: Path, size: int) -> None:
+def _open_tar(file: IO[bytes]) -> tarfile.TarFile:
+    # A stream of ours has what tarfile uses to read, and not what it would use to write.
+    return tarfile.open(fileobj=_Stream(file), mode="r:")  # type: ignore[call-overload]
+
+
+def _open_member(content: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    source = content.extractfile(member)
+    if source is None:
+        raise ArchiveError(f"{member.name!r} in it is a folder, expected a file")
+    return source
+
+
+def _write(source: IO[bytes], path: Path, size: int) -> None:
     """Copy exactly `size` bytes into a file, which takes its name when it has them all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".unpacking.{os.getpid()}.partial")
@@ -236,7 +258,7 @@ def _budget(archive: Path, max_bytes: int | None) -> int:
     return max_bytes if max_bytes is not None else max(SMALL, RATIO * archive.stat().st_size)
 
 
-def _plain(file: BinaryIO) -> BinaryIO:
+def _plain(file: IO[bytes]) -> IO[bytes]:
     """What is in a packed file, or the file itself."""
     for start, unpacked in PACKED.items():
         if _starts_with(file, start):
@@ -244,7 +266,7 @@ def _plain(file: BinaryIO) -> BinaryIO:
     return file
 
 
-def _starts_with(file: BinaryIO, start: bytes) -> bool:
+def _starts_with(file: IO[bytes], start: bytes) -> bool:
     found = file.read(len(start))
     file.seek(0)
     return found == start
@@ -270,7 +292,7 @@ def _named(archive: Path) -> Iterator[None]:
 class _Stream:
     """A file as tarfile reads it, which refuses to read a header of any length into memory."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 

@@ -118,15 +118,14 @@ def find_images(root: str | Path) -> list[str]:
     while folders:
         folder = folders.pop()
         real = os.path.realpath(folder)
-        if real not in seen:
-            seen.add(real)
-            for entry in _scan(folder, skipped):
-                if entry.is_symlink():
-                    links.append(entry)
-                elif entry.is_dir():
-                    folders.append(entry.path)
-                elif _is_image_file(entry, skipped):
-                    found[os.path.join(real, entry.name)] = entry.path
+        for entry in _scan(folder, skipped) if real not in seen else ():
+            if entry.is_symlink():
+                links.append(entry)
+            elif entry.is_dir():
+                folders.append(entry.path)
+            elif _is_image_file(entry, skipped):
+                found[os.path.join(real, entry.name)] = entry.path
+        seen.add(real)
         while links and not folders:  # what is in the folder itself goes by its own name
             link = links.pop()
             if _leads_to_folder(link):
@@ -201,7 +200,7 @@ def _is_image_file(entry: os.DirEntry, skipped: list[str]) -> bool:
     try:
         good, reason = entry.is_file(), "no regular file, or a link to none"
     except OSError as error:
-        good, reason = False, error.strerror
+        good, reason = False, str(error.strerror)
     if not good:
         skipped.append(f"{printable(entry.path)}: {reason}")
     return good

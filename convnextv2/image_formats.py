@@ -10,6 +10,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -17,9 +18,11 @@ import tifffile
 
 # libjpeg's words about damage; others, as about a camera's odd header, do not concern the pixels.
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Bogus marker", "Inconsistent progression")
+_COLOURS = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Start of frame; C4, C8 and CC are other markers.
 _JPEG_FRAMES = {0xC0 + i for i in range(16)} - {0xC4, 0xC8, 0xCC}
+_Result = TypeVar("_Result")
 
 
 def decode(content: bytes, in_channels: int, rgb: bool, max_pixels: int) -> np.ndarray:
@@ -59,7 +62,7 @@ def check_pixels(height: int, width: int, max_pixels: int) -> None:
         )
 
 
-def _read_png(content: bytes, *args) -> np.ndarray:
+def _read_png(content: bytes, *args: Any) -> np.ndarray:
     _check_png_chunks(content)
     return _decode_checked(content, _number(content, 20, 24), _number(content, 16, 20), *args)
 
@@ -78,7 +81,7 @@ def _check_png_chunks(content: bytes) -> None:
     raise ValueError("truncated, or no image")
 
 
-def _read_jpeg(content: bytes, *args) -> np.ndarray:
+def _read_jpeg(content: bytes, *args: Any) -> np.ndarray:
     start = 2
     while start + 9 <= len(content):
         start += 1 if content[start] != 0xFF or content[start + 1] == 0xFF else 0
@@ -91,7 +94,7 @@ def _read_jpeg(content: bytes, *args) -> np.ndarray:
     raise ValueError("truncated, or no image")
 
 
-def _read_bmp(content: bytes, *args) -> np.ndarray:
+def _read_bmp(content: bytes, *args: Any) -> np.ndarray:
     if _number(content, 14, 18, "little") == 12:  # OS/2's header
         width, height = (_number(content, i, i + 2, "little") for i in (18, 20))
     else:
@@ -101,7 +104,7 @@ def _read_bmp(content: bytes, *args) -> np.ndarray:
     return _decode_checked(content, height, width, *args)
 
 
-def _read_webp(content: bytes, *args) -> np.ndarray:
+def _read_webp(content: bytes, *args: Any) -> np.ndarray:
     if content[8:12] != b"WEBP" or _number(content, 4, 8, "little") + 8 > len(content):
         raise ValueError("truncated, or no image")
     kind = content[12:16]
@@ -128,7 +131,7 @@ def _read_tiff(content: bytes, in_channels: int, rgb: bool, max_pixels: int) -> 
 def _read_series(
     file: tifffile.TiffFile, content: bytes, in_channels: int, rgb: bool, max_pixels: int
 ) -> np.ndarray:
-    series, page = file.series[0], file.pages[0]
+    series, page = file.series[0], file.pages.first
     axes, shape = series.axes, series.shape
     check_pixels(page.imagelength, page.imagewidth, max_pixels)
     for one in series.pages:
@@ -137,7 +140,7 @@ def _read_series(
             raise ValueError("truncated")
     # OpenCV knows no more than four channels, and takes the first of those that are no colours.
     # What it does read it also decompresses.
-    colours = len(series.pages) == 1 and page.photometric.name in ("RGB", "YCBCR")
+    colours = len(series.pages) == 1 and page.photometric in _COLOURS
     bands = page.samplesperpixel > 4 or (page.samplesperpixel == 4 and 0 in page.extrasamples)
     known = page.dtype is not None and page.dtype.name in ("bool", "uint8", "uint16", "float32")
     if known and ((colours and not bands) or len(axes) == 2):
@@ -196,7 +199,7 @@ def _read_array(content: bytes, in_channels: int, rgb: bool, max_pixels: int) ->
         raise ValueError("Object arrays cannot be loaded: reading them would run code")
     if len(shape) not in (2, 3) or 0 in shape:
         raise ValueError(f"an array of shape {shape}, expected (H, W) or (H, W, C)")
-    check_pixels(*shape[:2], max_pixels)
+    check_pixels(shape[0], shape[1], max_pixels)
     size, there = int(np.prod(shape, dtype=object)) * dtype.itemsize, len(content) - file.tell()
     if size > there:
         raise ValueError(f"truncated: {there} of {size} bytes of an array of shape {shape}")
@@ -218,7 +221,7 @@ _READERS: dict[bytes, Callable[..., np.ndarray]] = {
 }
 
 
-def _number(content: bytes, start: int, end: int, order: str = "big") -> int:
+def _number(content: bytes, start: int, end: int, order: Literal["big", "little"] = "big") -> int:
     return int.from_bytes(content[start:end], order)
 
 
@@ -254,7 +257,7 @@ os.register_at_fork(
 )
 
 
-def _listen(call: Callable[[], object]) -> tuple[object, str]:
+def _listen(call: Callable[[], _Result]) -> tuple[_Result, str]:
     """Call; returns the result and what was written to C's standard error meanwhile.
 
     libjpeg tells of damage nowhere else: OpenCV has no other way to its warnings.

@@ -72,14 +72,18 @@ def _folders() -> set[str]:
 @cache
 def _import_tasks() -> None:
     """Import every module of the tasks, as far as what they need is installed."""
-    for task in _TASKS:
-        for module in pkgutil.iter_modules(import_module(task).__path__, f"{task}."):
-            try:
-                import_module(module.name)
-            except ModuleNotFoundError as error:
-                if (error.name or "").startswith(SCOPE):
-                    raise
-                print_log(f"{module.name} registers nothing: {error}", logger="current")
+    modules = [
+        module.name
+        for task in _TASKS
+        for module in pkgutil.iter_modules(import_module(task).__path__, f"{task}.")
+    ]
+    for name in modules:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith(SCOPE):
+                raise
+            print_log(f"{name} registers nothing: {error}", logger="current")
 
 
 def _child(parent: registry.Registry) -> registry.Registry:

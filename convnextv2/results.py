@@ -31,10 +31,10 @@ class ResultsFile:
         """Write the objects of one image, of which there may be none."""
         if self._file is None:
             self.lines.parent.mkdir(parents=True, exist_ok=True)
-            self._file, self.count = open(self.lines, "w"), 0  # noqa: SIM115  see __exit__
+            self._file = open(self.lines, "w")  # noqa: SIM115  see __exit__
         self._file.write("".join(f"{json.dumps(entry)}\n" for entry in entries))
         self._file.flush()
-        self.count += len(entries)
+        self.count = (self.count or 0) + len(entries)
 
     def __exit__(self, *error: object) -> None:
         if self._file is None:

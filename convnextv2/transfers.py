@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 BLOCK = 2**18
 PATIENCE = 60  # seconds, in which a server must answer, and then send
@@ -98,7 +99,9 @@ class Transfer:
             self._need_space(have)
             self._copy(answer, have, report)
 
-    def _ask(self, headers: dict[str, str], redirects: "_Redirects"):
+    def _ask(
+        self, headers: dict[str, str], redirects: "_Redirects"
+    ) -> http.client.HTTPResponse | urllib.error.HTTPError:
         address = urllib.parse.quote(self.address, safe="%/:=&?~#+!$,;'@()*[]")
         request = urllib.request.Request(address, headers=headers)
         try:
@@ -170,14 +173,15 @@ class Transfer:
                 if self._total is not None and have > self._total:
                     file.close()
                     self._start_over(f"more than the {self._total} bytes of the file were sent")
-                if time.monotonic() - since > PATIENCE:
-                    if have - mark < PATIENCE * SLOWEST:
-                        raise _AgainError(f"less than {SLOWEST} bytes a second")
+                waited = time.monotonic() - since > PATIENCE
+                if waited and have - mark < PATIENCE * SLOWEST:
+                    raise _AgainError(f"less than {SLOWEST} bytes a second")
+                if waited:
                     since, mark = time.monotonic(), have
         if self._total is not None and have != self._total:
             raise _AgainError(f"{self._total - have} bytes are missing")
 
-    def _write(self, file, block: bytes) -> None:
+    def _write(self, file: IO[bytes], block: bytes) -> None:
         try:
             file.write(block)
             file.flush()
@@ -236,7 +240,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self) -> None:
         self.digests: list[str] = []
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme not in ("https", req.type):
             raise ValueError(f"redirected from {req.type} to {scheme}, which is not followed")
@@ -247,12 +259,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _open_in_time(opener: urllib.request.OpenerDirector, request: urllib.request.Request):
+def _open_in_time(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request
+) -> http.client.HTTPResponse:
     """The answer to a request, also where a server sends its headers byte by byte without an end.
 
     A socket's own time limit begins anew with each byte.
     """
-    answers = queue.SimpleQueue()
+    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:

@@ -1,5 +1,7 @@
 """The fully convolutional masked autoencoder (paper, section 3.1)."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -123,7 +125,7 @@ class FCMAE(BaseModel):
         """Features (B, C, H/32, W/32) of the visible patches, 0 where hidden."""
         return self.encode(self.backbone, images, mask.to(images.device))
 
-    def forward_decoder(self, features: Tensor, mask: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward_decoder(self, features: Tensor, mask: Tensor, size: Sequence[int]) -> Tensor:
         """Features to predicted patches (B, h*w, p*p*C) of images of `size`."""
         visible = resize_mask(mask.to(features.device), features.shape[2:])
         cells = self.decoder(features, visible)

@@ -49,7 +49,7 @@ class ReconstructionHook(Hook):
         self.seeds = torch.tensor([sample["seed"] for sample in samples])
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: object = None
     ) -> None:
         """Draw, in the first process."""
         last = runner.iter + 1 == runner.max_iters
@@ -116,7 +116,7 @@ def feature_diversity(backbone: ConvNeXtV2, images: Tensor) -> list[float]:
     """
     distances = []
     x = images
-    for downsample, stage in zip(backbone.downsample_layers, backbone.stages, strict=True):
+    for downsample, stage in backbone.levels():
         x = stage(downsample(x))
         channels = torch.nn.functional.normalize(x.flatten(2).double(), dim=2)  # (B, C, HW)
         # The sum over all pairs of unit vectors is the square of their sum's length.

@@ -157,7 +157,7 @@ def run_tool(name: str, command: list[str], progress: Progress, task: TaskID) ->
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     with open(log, "w") as file:
-        for line in process.stdout:
+        for line in process.stdout or ():
             file.write(line)
             if match := STEP.search(line):
                 now, total, left = match.groups()
@@ -173,7 +173,7 @@ def run_tool(name: str, command: list[str], progress: Progress, task: TaskID) ->
 
 def scores(folder: str, names: dict[str, str]) -> dict[str, float]:
     """The last validation scores in the logs of a work dir, under their names for the table."""
-    found = {}
+    found: dict[str, float] = {}
     for file in sorted(Path(folder).glob("*/vis_data/scalars.json")):
         for line in file.read_text().splitlines():
             entry = json.loads(line)

@@ -1,6 +1,7 @@
 """Train any config of this project: pre-training, detection or segmentation."""
 
 import os
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import make_runner_parser, run
 from convnextv2.engine.config import load_config
@@ -14,6 +15,9 @@ from convnextv2.engine.processes import (
 )
 from convnextv2.engine.settings import need_entries
 from convnextv2.engine.types import find_task
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def main() -> None:
@@ -78,7 +82,7 @@ def main() -> None:
     build_runner(cfg).train()
 
 
-def count_accumulation(cfg) -> None:
+def count_accumulation(cfg: "Config") -> None:
     """Let learning rates that follow the batch count the iterations that make one step.
 
     mmengine compares the batch of one iteration with ``auto_scale_lr.base_batch_size``.
@@ -90,10 +94,10 @@ def count_accumulation(cfg) -> None:
     if counts > 1 and scale.get("enable"):
         print_log(
             f"gradients of {counts} iterations make one step: base_batch_size "
-            f"{scale.base_batch_size} becomes {scale.base_batch_size / counts} an iteration",
+            f"{scale['base_batch_size']} becomes {scale['base_batch_size'] / counts} an iteration",
             logger="current",
         )
-        scale.base_batch_size /= counts
+        scale["base_batch_size"] /= counts
 
 
 if __name__ == "__main__":

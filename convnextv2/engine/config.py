@@ -108,7 +108,7 @@ def check_config_path(path: str) -> None:
         raise InputError(f"{path} is no config: its name must end in {', '.join(CONFIG_SUFFIXES)}")
 
 
-def describe_config_error(error: Exception, path: str) -> str:
+def describe_config_error(error: BaseException, path: str) -> str:
     """What went wrong while a config was read, with the file, which may be a base, and the line."""
     files, line = [path], None
     for frame, number in traceback.walk_tb(error.__traceback__):

@@ -6,6 +6,7 @@ Nothing heavy is imported at the top, so that `--help` of the commands answers a
 import linecache
 import re
 import traceback
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def describe(error: BaseException) -> str:
     )
 
 
-def suggest(word: str, known: object, count: int = 3) -> str:
+def suggest(word: str, known: Iterable[object], count: int = 3) -> str:
     """``; did you mean A, B?`` of the known words that resemble one, or nothing."""
     near = get_close_matches(word, list(map(str, known)), count, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""

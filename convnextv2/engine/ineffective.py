@@ -41,16 +41,22 @@ def find_ineffective(cfg: "Config", path: str, options: list[str] | None = None)
     found = [name for name in found if name in cfg]
     if path.endswith(".py") and Path(path).is_file():
         text = Path(path).read_text(encoding="utf-8")
-        tree = ast.parse(text)
-        used = {
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }
         bases = cfg.text.replace(text, "")
-        for node in tree.body:
-            for target in node.targets if isinstance(node, ast.Assign) else ():
-                name = getattr(target, "id", "_base_")
-                if name not in used and re.search(rf"^{name} *=", bases, re.MULTILINE):
-                    found.append(name)
+        found += [
+            name
+            for name in _set_and_unused(ast.parse(text))
+            if re.search(rf"^{name} *=", bases, re.MULTILINE)
+        ]
     return [name for name in found if name not in read and not name.startswith("_")]
+
+
+def _set_and_unused(tree: ast.Module) -> list[str]:
+    """Names that a file sets at its top and uses nowhere itself."""
+    used = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    names = [getattr(target, "id", "_base_") for target in targets]
+    return [name for name in names if name not in used]

@@ -91,11 +91,11 @@ def resolve(kind: object, scope: str) -> object:
 
     with suppress(ImportError):
         import_module(f"{scope}.registry")
-    for root in vars(registry).values():
-        if isinstance(root, registry.Registry) and root.parent is None:
-            with suppress(Exception):  # mmengine raises where it finds nothing
-                if (found := root.children.get(scope, root).get(kind)) is not None:
-                    return found
+    registries = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
+    for root in (r for r in registries if r.parent is None):
+        with suppress(Exception):  # mmengine raises where it finds nothing
+            if (found := root.children.get(scope, root).get(kind)) is not None:
+                return found
     return None
 
 

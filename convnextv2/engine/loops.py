@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader
@@ -56,7 +57,7 @@ def rest_of(loader: DataLoader, done: int) -> DataLoader:
 class _Rest:
     """The batches of a batch sampler after the first ones."""
 
-    def __init__(self, batches: object, done: int) -> None:
+    def __init__(self, batches: Any, done: int) -> None:
         self._batches = batches
         self._done = done
 

@@ -7,7 +7,7 @@ names, and entries that mmengine reads; any other is written with a plus, ``+KEY
 
 import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convnextv2.engine.errors import InputError, suggest
 from convnextv2.engine.known_keys import known_keys
@@ -152,7 +152,7 @@ def find_entry(cfg: "Config", option: Option) -> object:
     Raises:
         InputError: The key exists nowhere, and was not written with a plus.
     """
-    node: object = cfg
+    node: Any = cfg
     for depth, part in enumerate(option.parts):
         where = ".".join(option.parts[:depth])
         if isinstance(node, (list, tuple)):
@@ -175,7 +175,7 @@ def find_entry(cfg: "Config", option: Option) -> object:
     return node
 
 
-def _unknown(cfg: "Config", option: Option, depth: int, node: object) -> str:
+def _unknown(cfg: "Config", option: Option, depth: int, node: dict) -> str:
     where = ".".join(option.parts[:depth])
     below = [f"{where}.{name}".strip(".") for name in known_keys(cfg, option.parts[:depth], node)]
     known = [key for key in dict.fromkeys([*flatten(cfg), *below]) if not key.endswith("_")]
@@ -185,7 +185,7 @@ def _unknown(cfg: "Config", option: Option, depth: int, node: object) -> str:
     )
 
 
-def flatten(node: object, prefix: str = "") -> Iterator[str]:
+def flatten(node: Any, prefix: str = "") -> Iterator[str]:
     """Dotted keys of all entries of a config, groups included."""
     items = node.items() if hasattr(node, "items") else enumerate(node)
     for name, value in items:
@@ -232,7 +232,7 @@ def assign(cfg: "Config", option: Option, value: object) -> None:
     from mmengine.config import ConfigDict
 
     *groups, last = option.parts
-    node: object = cfg
+    node: Any = cfg
     for name in groups:
         listed = isinstance(node, (list, tuple))
         if not listed and node.get(name) is None:

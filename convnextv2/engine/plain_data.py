@@ -3,12 +3,13 @@
 from collections import OrderedDict
 from datetime import date, timedelta
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-_BASES = (bool, int, float, complex, str, bytes)
+_BASES: tuple[Any, ...] = (bool, int, float, complex, str, bytes)
 _KEPT = (torch.Tensor, torch.Size, torch.dtype, torch.device, np.dtype, slice, type(None))
 
 
@@ -36,15 +37,15 @@ def _plain(value: object, where: str, dropped: list[str]) -> object:
     if isinstance(value, _KEPT) or type(value) in _BASES or _is_plain_array(value):
         return value
     if isinstance(value, dict):
-        kind = OrderedDict if isinstance(value, OrderedDict) else dict
+        mapping = OrderedDict if isinstance(value, OrderedDict) else dict
         items = {k: _plain(v, f"{where}.{k}", dropped) for k, v in value.items()}
         keys = {k: _plain(k, f"{where}.{k}", dropped) for k in items}
         kept = ((keys[k], v) for k, v in items.items() if v is not _NOTHING)
-        return kind((k, v) for k, v in kept if k is not _NOTHING)
+        return mapping((k, v) for k, v in kept if k is not _NOTHING)
     if isinstance(value, (list, tuple, set, frozenset)):
         kind = next(k for k in (list, tuple, set) if isinstance(value, k) or k is set)
-        items = [_plain(v, f"{where}[{i}]", dropped) for i, v in enumerate(value)]
-        return kind(item for item in items if item is not _NOTHING)
+        members = (_plain(v, f"{where}[{i}]", dropped) for i, v in enumerate(value))
+        return kind(member for member in members if member is not _NOTHING)
     if isinstance(value, (PurePath, date, timedelta)):
         return str(value)
     for base in _BASES:  # of an enum, or of somebody's str with methods

@@ -20,7 +20,7 @@ from .stand_ins import STAND_INS, NotPlainError, make_plain
 DESCRIPTION = "only tensors and plain data are read"
 
 
-def load_plain(path: Path, map_location: object = "cpu") -> object:
+def load_plain(path: Path, map_location: str | torch.device = "cpu") -> object:
     """What `torch.save` wrote into a file.
 
     Args:

@@ -14,7 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from torch import Tensor, nn
 
-from .seeded_dataset import SeededSamplesMixin
+from .seeded_dataset import RunnerBase, SeededSamplesMixin
 from .weights import read_for_mmengine
 
 
@@ -23,7 +23,7 @@ def build_runner(cfg: Config) -> Runner | FlexibleRunner:
     return (StrictFlexibleRunner if "strategy" in cfg else StrictRunner).from_cfg(cfg)
 
 
-class _Promises:
+class _Promises(RunnerBase):
     """What both runners share; comes before mmengine's class."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -5,7 +5,7 @@ of them, so that no index arithmetic on the way inside can lose the seed.
 """
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,12 @@ from convnextv2.images import LoadImage, UnreadableImageError
 from .seeding import SeededIndex, seed_cpu
 from .types import walk_built_datasets
 
+# A mixin of runners is none by itself; the type checker must know what it is mixed with.
+if TYPE_CHECKING:
+    from mmengine.runner import Runner as RunnerBase
+else:
+    RunnerBase = object
+
 HOOKS = {
     "seed_every_iter": {"type": "convnextv2.SeedEveryIterHook"},
     "unreadable_images": {"type": "convnextv2.UnreadableImagesHook"},
@@ -26,7 +32,7 @@ HOOKS = {
 MAX_DRAWS = 16  # after as many mmengine's data sets give up, too
 
 
-class SeededSamplesMixin:
+class SeededSamplesMixin(RunnerBase):
     """For a runner: all its loaders fetch from a `SeededDataset`.
 
     In training, another image comes in the place of one that cannot be read. In validation and

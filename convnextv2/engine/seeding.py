@@ -35,7 +35,7 @@ class SeededIndex(int):
         self.seed = mix(*entropy)
         return self
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         # Worker processes receive indices pickled.
         return _restore_index, (int(self), self.seed)
 
@@ -123,5 +123,5 @@ class SeedEveryIterHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         seed_all(mix(runner.seed, runner.iter, get_rank()))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convnextv2.engine.errors import InputError
 
@@ -99,14 +99,14 @@ def need_entries(cfg: "Config", path: str, *names: str) -> None:
 
 def _wrong_groups(cfg: "Config") -> Iterator[str]:
     for key in GROUPS:
-        node: object = cfg
+        node: Any = cfg
         for part in key.split("."):
             node = node.get(part) if hasattr(node, "get") else None
         if node is not None and not hasattr(node, "get"):
             yield f"{key} must be a group of settings, dict(...), not {node!r}"
 
 
-def _leaves(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Dotted keys and values of everything that holds no more keys; lists are leaves too."""
     for name, value in node.items() if hasattr(node, "items") else enumerate(node):
         key = f"{prefix}{name}"
@@ -116,9 +116,10 @@ def _leaves(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield from _leaves(value, f"{key}.")
 
 
-def _fits(rule: Rule, value: object) -> bool:
+def _fits(rule: Rule, value: Any) -> bool:
     if isinstance(value, (list, tuple)) and "list" in rule.also:
         return True  # its members have rules of their own, or none
-    if isinstance(value, bool) or not isinstance(value, rule.kind):
+    is_number = isinstance(value, rule.kind) and not isinstance(value, bool)
+    if not is_number:
         return any(value is allowed for allowed in rule.also)
     return rule.lowest <= value <= rule.highest or value in rule.also

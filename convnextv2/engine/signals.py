@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.dist import barrier, get_world_size, is_main_process
@@ -60,7 +60,7 @@ class SignalWatch:
         self._echo = echo
         self._since = 0.0
         self._pid = os.getpid()
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._leave_to_parent)
 
@@ -148,7 +148,7 @@ class StopOnSignalHook(Hook):
 
     def __init__(self) -> None:
         self._watch: SignalWatch | None = None
-        self._group = None
+        self._group: distributed.ProcessGroup | None = None
         self._begin = 0
         self._val_batches = 0
         self._left: tuple[Path, str | None] | None = None
@@ -172,7 +172,7 @@ class StopOnSignalHook(Hook):
         """Validate, if a validation was cut short."""
         self._validate_if_due(runner)
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Stop, unless gradients that have been gathered would be lost."""
         self._remove_what_is_left(runner)
         number = self._agreed()
@@ -186,7 +186,7 @@ class StopOnSignalHook(Hook):
             distributed.all_reduce(count, distributed.ReduceOp.MIN, group=self._group)
         self._val_batches = int(count)
 
-    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Stop a validation, too."""
         every = VAL_BATCHES if self._group is not None else 1
         here = self._watch and batch_idx < self._val_batches and batch_idx % every == 0
@@ -197,12 +197,14 @@ class StopOnSignalHook(Hook):
         """Put back what handled the signals before."""
         self._validate_if_due(runner)
         self._remove_what_is_left(runner)
+        assert self._watch is not None  # since before_train
         if self._watch.received:
             runner.logger.warning("a signal came with the last step: the run is complete")
         self._watch.stop()
 
     def _agreed(self) -> int:
         """The number of the signal that any of the processes got, or 0."""
+        assert self._watch is not None  # since before_train
         number = torch.tensor(self._watch.received)
         if self._group is not None:
             distributed.all_reduce(number, distributed.ReduceOp.MAX, group=self._group)
@@ -221,6 +223,7 @@ class StopOnSignalHook(Hook):
         self._stop(runner, number)
 
     def _stop(self, runner: Runner, number: int) -> None:
+        assert self._watch is not None  # since before_train
         self._watch.ignore()
         name = signal.Signals(number).name
         due = runner.message_hub.runtime_info.get("validation_due", False)

@@ -7,6 +7,7 @@ has been read, `make_plain` checks what was kept and makes real arrays and buffe
 import math
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 from mmengine.logging import HistoryBuffer
@@ -18,6 +19,9 @@ class NotPlainError(ValueError):
 
 class StandIn:
     """Keeps what the real thing would be made of: arguments, and the state set afterwards."""
+
+    args: tuple[Any, ...]
+    state: Any
 
     def __new__(cls, *args: object) -> "StandIn":
         self = super().__new__(cls)
@@ -178,14 +182,14 @@ def make_plain(content: object) -> object:
     return _convert(content, {})
 
 
-def _real(value: object, kind: type, memo: dict) -> object:
+def _real(value: object, kind: type, memo: dict) -> Any:
     """What a stand-in of this kind stands for."""
     if not isinstance(value, kind):
         raise NotPlainError(f"is damaged: a {type(value).__name__} where a {kind.__name__} belongs")
     return _convert(value, memo)
 
 
-def _convert(value: object, memo: dict) -> object:
+def _convert(value: object, memo: dict) -> Any:
     """`make_plain` of a part; `memo`: id -> (before, after), so that shared parts are met once."""
     if id(value) in memo:
         return memo[id(value)][1]

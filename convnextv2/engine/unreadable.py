@@ -1,6 +1,7 @@
 """What becomes of images that cannot be read: counted, named, and too many stop the run."""
 
 import logging
+from typing import Any
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -75,7 +76,5 @@ class UnreadableImagesHook(Hook):
 def _count(runner: Runner, mode: str) -> int:
     """Images of a loader, however often wrappers repeat them."""
     dataset = getattr(runner, f"{mode}_dataloader").dataset
-    return sum(
-        len(inner)
-        for inner in {id(inner): inner for inner in walk_built_datasets(dataset)}.values()
-    )
+    found: dict[int, Any] = {id(inner): inner for inner in walk_built_datasets(dataset)}
+    return sum(len(inner) for inner in found.values())

@@ -8,6 +8,7 @@ safetensors; a path or an http(s) address.
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -58,9 +59,9 @@ def read_training_facts(checkpoint: str) -> dict[str, str]:
         ValueError: The file is damaged, or holds anything but tensors and plain data.
     """
     content = read_content(checkpoint)
-    meta = content.get("meta") if isinstance(content, dict) else None
+    meta = (content.get("meta") if isinstance(content, dict) else None) or {}
     known = ("experiment_name", "epoch", "iter", "seed", "time", "mmengine_version")
-    return {key: str(meta[key]) for key in known if key in (meta or {})}
+    return {key: str(meta[key]) for key in known if key in meta}
 
 
 def _tensors(content: object, checkpoint: str) -> dict[str, Tensor]:
@@ -75,7 +76,7 @@ def _tensors(content: object, checkpoint: str) -> dict[str, Tensor]:
     return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
 
 
-def read_content(checkpoint: str, map_location: object = "cpu") -> object:
+def read_content(checkpoint: str, map_location: str | torch.device = "cpu") -> Any:
     """Read all of a weight file: tensors and plain data.
 
     Args:
@@ -110,7 +111,7 @@ def read_for_mmengine() -> None:
     CheckpointLoader.register_scheme(unprotected, _load_from_nowhere, force=True)
 
 
-def _load_from_content(filename: str, map_location: object = None) -> object:
+def _load_from_content(filename: str, map_location: str | torch.device | None = None) -> Any:
     content = read_content(filename, "cpu" if map_location is None else map_location)
     if isinstance(content, dict) and isinstance(content.get("meta"), dict):
         # mmengine would execute this entry, which only its oldest releases wrote.
@@ -124,7 +125,7 @@ def _load_from_nowhere(filename: str, map_location: object = None) -> object:
 
 
 def _load_by_name(scheme: str, find_addresses: Callable[[], dict[str, str]]) -> Callable:
-    def _load_from_zoo(filename: str, map_location: object = None) -> object:
+    def _load_from_zoo(filename: str, map_location: str | torch.device | None = None) -> object:
         name, addresses = filename.removeprefix(scheme), find_addresses()
         if name not in addresses:
             raise ValueError(f"{filename}: {scheme} has no weights of that name")
@@ -151,7 +152,7 @@ _ADDRESS_TABLES = {
 }
 
 
-def _load_safetensors(path: Path, map_location: object) -> dict[str, Tensor]:
+def _load_safetensors(path: Path, map_location: str | torch.device) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -18,7 +18,9 @@ def _link() -> str:
     folder = Path(tempfile.mkdtemp(prefix="convnextv2-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # Configs are beside the tools, in a checkout as in a wheel.
-    root = Path(find_spec("convnextv2.tools").origin).resolve().parents[1]
+    spec = find_spec("convnextv2.tools")
+    assert spec is not None
+    root = Path(str(spec.origin)).resolve().parents[1]
     (folder / "package.py").touch()
     (folder / ".mim").mkdir()
     for name in ("configs", "model-index.yml"):

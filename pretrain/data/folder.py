@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -40,7 +41,7 @@ class UnlabelledImages(BaseDataset):
         pipeline: list,
         ann_file: str = "",
         data_prefix: dict | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             data_root=data_root,
@@ -61,13 +62,13 @@ class UnlabelledImages(BaseDataset):
 
     def _find_dtype(self, load: LoadImage, sample: int = 16) -> str | None:
         places = np.linspace(0, len(self) - 1, min(sample, len(self))).astype(int).tolist()
-        found = Counter()
+        found: Counter[str] = Counter()
         for place in places:
             try:
                 found[load(self.get_data_info(place))["img"].dtype.name] += 1
             except UnreadableImageError:  # named when its turn comes
                 continue
-        return max(found, key=found.get, default="uint8")
+        return max(found, key=lambda name: found[name], default="uint8")
 
     def load_data_list(self) -> list[dict]:
         """Paths of the images in an order that is the same on every machine."""

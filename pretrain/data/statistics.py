@@ -28,7 +28,8 @@ class PixelStatistics:
 
     def __init__(self) -> None:
         self.images = self.pixels = 0
-        self.mean = self._deviations = np.zeros(0)
+        self.mean: np.ndarray = np.zeros(0)
+        self._deviations: np.ndarray = np.zeros(0)
         self.dtypes: set[str] = set()
 
     @property

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from rich.progress import track
 
@@ -43,7 +44,7 @@ class UnlabelledShards(UnlabelledImages):
         shards: str | list[str],
         pipeline: list,
         cache_dir: str = "data/shards",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.shards = [shards] if isinstance(shards, str) else list(shards)
         self.cache_dir = Path(cache_dir)
@@ -153,7 +154,7 @@ def _is_address(source: str) -> bool:
     return "://" in source or source.startswith("pipe:")
 
 
-def _webdataset():
+def _webdataset() -> Any:
     try:
         import webdataset
     except ImportError as error:

@@ -52,7 +52,8 @@ class RandomResizedCrop:
         aspect = self.size[1] / self.size[0]
         for _ in range(10):
             area = height * width * np.random.uniform(*self.scale)
-            ratio = aspect * math.exp(np.random.uniform(*map(math.log, self.ratio)))
+            low, high = map(math.log, self.ratio)
+            ratio = aspect * math.exp(np.random.uniform(low, high))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 break

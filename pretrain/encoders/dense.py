@@ -5,6 +5,8 @@ an input whose hidden pixels are 0, evaluated at visible pixels only). `packed.p
 without the hidden pixels and is what one trains with.
 """
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,7 +25,7 @@ def encode_dense(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
         Features (B, C, H/32, W/32) of the last stage, 0 where hidden.
     """
     x = images
-    for downsample, stage in zip(backbone.downsample_layers, backbone.stages, strict=True):
+    for downsample, stage in backbone.levels():
         x = downsample(x)
         visible = resize_mask(mask, x.shape[2:])
         x = _hide(x, visible)
@@ -32,7 +34,7 @@ def encode_dense(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
     return x
 
 
-def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
     """A mask of patches (B, h, w) as a mask of pixels (B, 1, H, W) of a map of that size."""
     factors = size[0] // mask.shape[1], size[1] // mask.shape[2]
     return mask.repeat_interleave(factors[0], 1).repeat_interleave(factors[1], 2)[:, None]

@@ -5,12 +5,14 @@ backbone, laid out as MinkowskiEngine wants them: one matrix for each kernel pos
 horizontal one running slowest. `packed.py` gives the same values several times faster.
 """
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from convnextv2.backbone import Block, ConvNeXtV2, LayerNorm2d
+from convnextv2.backbone import GRN, Block, ConvNeXtV2, LayerNorm2d
 
 from .dense import resize_mask
 
@@ -27,9 +29,9 @@ def encode_minkowski(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tens
     pixels = resize_mask(mask, size)[:, 0].nonzero()  # (N, 3): image, row, column
     x = x.permute(0, 2, 3, 1)[tuple(pixels.T)]  # (N, C)
     x = me.SparseTensor(x, coordinates=pixels.int().contiguous())
-    for i, stage in enumerate(backbone.stages):
+    for i, (downsample, stage) in enumerate(backbone.levels()):
         if i > 0:
-            x = _downsample(me, backbone.downsample_layers[i], x)
+            x = _downsample(me, downsample, x)
         for block in stage:
             rows = backbone.run(_run_block, x.F, me, block, x, len(images))
             x = _with_rows(me, x, rows)
@@ -40,7 +42,7 @@ def encode_minkowski(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tens
     return features.permute(0, 3, 1, 2)
 
 
-def _import_minkowski():
+def _import_minkowski() -> Any:
     try:
         import MinkowskiEngine
     except ImportError as error:
@@ -51,10 +53,10 @@ def _import_minkowski():
     return MinkowskiEngine
 
 
-def _downsample(me, downsample: nn.Sequential, x):
+def _downsample(me: Any, downsample: nn.Sequential, x: Any) -> Any:
     """Norm and 2x2 convolution of stride 2."""
-    norm: LayerNorm2d = downsample[0]
-    conv: nn.Conv2d = downsample[1]
+    norm, conv = cast("tuple[LayerNorm2d, nn.Conv2d]", tuple(downsample))
+    assert conv.bias is not None  # in every layer of the backbone
     dims = {"in_channels": conv.in_channels, "out_channels": conv.out_channels}
     with torch.random.fork_rng(devices=[]):  # it draws parameters of its own, not used here
         sparse = me.MinkowskiConvolution(**dims, kernel_size=2, stride=2, bias=True, dimension=2)
@@ -64,9 +66,10 @@ def _downsample(me, downsample: nn.Sequential, x):
     return functional_call(sparse, parameters, (_with_rows(me, x, rows),))
 
 
-def _run_block(rows: Tensor, me, block: Block, x, batch_size: int) -> Tensor:
+def _run_block(rows: Tensor, me: Any, block: Block, x: Any, batch_size: int) -> Tensor:
     """New rows of a sparse tensor from its rows, which are an argument to be recomputed from."""
-    conv: nn.Conv2d = block.dwconv
+    conv, grn = block.dwconv, cast("GRN", block.grn)
+    assert conv.bias is not None
     with torch.random.fork_rng(devices=[]):
         sparse = me.MinkowskiChannelwiseConvolution(
             conv.in_channels, kernel_size=conv.kernel_size[0], bias=True, dimension=2
@@ -78,12 +81,12 @@ def _run_block(rows: Tensor, me, block: Block, x, batch_size: int) -> Tensor:
     h = F.gelu(block.pwconv1(block.norm(y.F)))
     # GRN of each image; the released code takes the norm over the whole batch.
     gx = h.new_zeros(batch_size, h.shape[1]).index_add(0, image, h.square()).sqrt()
-    h = block.grn.normalize(h, gx[image])
+    h = grn.normalize(h, gx[image])
     kept = block.drop_path(h.new_ones(batch_size, 1))[image]
     return rows + kept * block.layer_scale(block.pwconv2(h))
 
 
-def _with_rows(me, x, rows: Tensor):
+def _with_rows(me: Any, x: Any, rows: Tensor) -> Any:
     return me.SparseTensor(
         rows, coordinate_map_key=x.coordinate_map_key, coordinate_manager=x.coordinate_manager
     )

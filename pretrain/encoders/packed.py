@@ -7,6 +7,8 @@ patch, so that they are linear layers on regrouped rows. Only the depthwise 7x7 
 patches: for it the rows are laid out into maps that are zero where hidden.
 """
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,8 +26,7 @@ def encode_packed(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
     if len(counts) > 1:
         raise ValueError(f"visible patches differ within the batch: {counts.tolist()}")
     patch_size = images.shape[2] // mask.shape[1]
-    stages = zip(backbone.downsample_layers, backbone.stages, strict=True)
-    for i, (downsample, stage) in enumerate(stages):
+    for i, (downsample, stage) in enumerate(backbone.levels()):
         p = patch_size >> (i + 2)  # pixels of this stage along a patch
         size = (len(mask), mask.shape[1] * p, mask.shape[2] * p)
         pixels = visible_pixels(mask, p).to(images.device, non_blocking=True)
@@ -58,12 +59,12 @@ class _Scatter(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, rows: Tensor, pixels: Tensor, total: int) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, pixels: Tensor, total: int) -> Tensor:
         ctx.save_for_backward(pixels)
         return rows.new_zeros(total, rows.shape[1]).index_copy_(0, pixels, rows)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (pixels,) = ctx.saved_tensors
         return grad.index_select(0, pixels), None, None
 
@@ -72,13 +73,13 @@ class _Gather(torch.autograd.Function):
     """The rows at the given positions; see `_Scatter`."""
 
     @staticmethod
-    def forward(ctx, grid: Tensor, pixels: Tensor) -> Tensor:
+    def forward(ctx: Any, grid: Tensor, pixels: Tensor) -> Tensor:
         ctx.save_for_backward(pixels)
         ctx.total = len(grid)
         return grid.index_select(0, pixels)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (pixels,) = ctx.saved_tensors
         return grad.new_zeros(ctx.total, grad.shape[1]).index_copy_(0, pixels, grad), None
 
@@ -97,7 +98,7 @@ def _to_rows(x: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _stem(stem: nn.Sequential, images: Tensor, pixels: Tensor) -> Tensor:
-    conv, norm = stem
+    conv, norm = cast("tuple[nn.Conv2d, LayerNorm2d]", tuple(stem))
     cells = _unfold(images, conv.kernel_size[0])  # (B*H/4*W/4, C*4*4)
     rows = cells.index_select(0, pixels).unflatten(0, (len(images), -1))
     return norm.rows(F.linear(rows, conv.weight.flatten(1), conv.bias))
@@ -112,8 +113,7 @@ def _unfold(images: Tensor, k: int) -> Tensor:
 
 def _downsample(downsample: nn.Sequential, rows: Tensor, p: int) -> Tensor:
     """Norm and 2x2 convolution of packed rows with p x p pixels a patch."""
-    norm: LayerNorm2d = downsample[0]
-    conv: nn.Conv2d = downsample[1]
+    norm, conv = cast("tuple[LayerNorm2d, nn.Conv2d]", tuple(downsample))
     b, _, c = rows.shape
     half = p // 2
     cells = norm.rows(rows).view(b, -1, half, 2, half, 2, c)

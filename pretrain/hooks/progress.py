@@ -5,13 +5,14 @@ import stat
 import sys
 import time
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
 
 from convnextv2.registry import HOOKS
 
@@ -25,7 +26,7 @@ class ThroughputHook(Hook):
     """
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: object = None
     ) -> None:
         """Average over the window that the log's times are averaged over."""
         seconds = runner.message_hub.get_scalar("train/time").mean(runner.log_processor.window_size)
@@ -98,15 +99,15 @@ class EstimateHook(Hook):
         return fastest
 
 
-def mean_bytes(dataset: Dataset, sample: int = 1000) -> float:
+def mean_bytes(dataset: BaseDataset, sample: int = 1000) -> float:
     """Mean size of an image in storage, of up to `sample` images taken evenly.
 
     Raises:
         ValueError: None of these is there.
     """
     places = np.linspace(0, len(dataset) - 1, min(sample, len(dataset))).astype(int).tolist()
-    sizes = [_bytes_of(dataset.get_data_info(place)) for place in places]
-    sizes = [size for size in sizes if size is not None]
+    found = [_bytes_of(dataset.get_data_info(place)) for place in places]
+    sizes = [size for size in found if size is not None]
     if not sizes:
         raise ValueError(f"none of {len(places)} images is there")
     return float(np.mean(sizes))
@@ -122,7 +123,7 @@ def _bytes_of(info: dict) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _time_loading(dataset: Dataset) -> float:
+def _time_loading(dataset: BaseDataset) -> float:
     places = np.linspace(0, len(dataset) - 1, min(16, len(dataset))).astype(int).tolist()
     start = time.perf_counter()
     for place in places:

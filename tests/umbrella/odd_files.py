@@ -60,6 +60,12 @@ def tiff_of_size(path, side):
             file.pages[0].tags[tag].overwrite(side)
 
 
+def tiff_of_unknown_colours(path):
+    tifffile.imwrite(path, PIXELS, photometric="rgb")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(60000)
+
+
 def npy_header(shape, descr="|u1"):
     file = io.BytesIO()
     header = {"descr": descr, "fortran_order": False, "shape": shape}
@@ -126,6 +132,7 @@ HUGE = {
 ODD = {
     # Used, whatever is unusual about them.
     "deep.png": (holds(encode(".png", DEEP)), None),
+    "colours.tif": (tiff_of_unknown_colours, None),
     "deep.tif": (tiff(DEEP[..., ::-1], photometric="rgb"), None),
     "deep.npy": (array(DEEP[..., ::-1]), None),
     "big_endian.npy": (array(DEEP[..., ::-1].astype(">u2")), None),

@@ -115,6 +115,11 @@ def test_nested_archives_with_one_folder_are_refused(tmp_path, inside):
     refused(nested, inside, "have the name 'n'", archives.unpack_nested)
 
 
+def test_a_folder_in_the_place_of_a_nested_archive_is_refused(tmp_path, inside):
+    nested = write_tar(tmp_path / "a.tar", member("n.tar", kind=tarfile.DIRTYPE))
+    refused(nested, inside, "'n.tar' in it is a folder", archives.unpack_nested)
+
+
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )

@@ -71,8 +71,8 @@ def compare_networks(args: argparse.Namespace) -> None:
         size = " x ".join(map(str, (args.batch, 3, *args.shape)))
         title = f"{args.command}, {arch}, {size}, {machine()}"
         show(console, title, figures, contest.REFERENCE)
-        figures = [asdict(f) for f in figures]
-        tables.append({"title": title, "reference": contest.REFERENCE, "figures": figures})
+        rows = [asdict(f) for f in figures]
+        tables.append({"title": title, "reference": contest.REFERENCE, "figures": rows})
     if args.json:
         with open(args.json, "w") as file:
             json.dump(tables, file, indent=2)

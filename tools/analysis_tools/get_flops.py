@@ -5,7 +5,14 @@ mmdet, a two-stage detector is counted with as many proposals as it tests, and i
 as many boxes as it returns. Pre-training is counted with every patch visible.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from convnextv2.engine.cli import make_config_parser, run, whole
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.model import BaseModel
 
 # Where the paper counts: Tables 6 and 7; pre-training at its crop size.
 SHAPES = {"detection": (800, 1280), "segmentation": (512, 2048)}
@@ -33,12 +40,12 @@ def main() -> None:
 
     cfg = read_config(args.config, args.cfg_options)
     need_entries(cfg, args.config, "model")
-    shape = tuple(args.shape or SHAPES.get(find_task(cfg), DEFAULT_SHAPE))
+    shape = tuple(args.shape or SHAPES.get(find_task(cfg) or "", DEFAULT_SHAPE))
     model = build(cfg)
     show(args.config, shape, count_parameters(model), count_macs(model, shape))
 
 
-def build(cfg):
+def build(cfg: "Config") -> "BaseModel":
     """The config's model, without memory for its weights."""
     import torch
     from mmengine.registry import MODELS, init_default_scope
@@ -48,9 +55,9 @@ def build(cfg):
         return MODELS.build(cfg.model).eval()
 
 
-def count_parameters(model) -> dict[str, int]:
+def count_parameters(model: "BaseModel") -> dict[str, int]:
     """Parameters of each part of a model; the two heads of a RoI head are parts of their own."""
-    parts = {}
+    parts: dict[str, int] = {}
     for name, part in model.named_children():
         inner = {"bbox_head", "mask_head"} & dict(part.named_children()).keys()
         for key, module in part.named_children() if inner else [(name, part)]:
@@ -59,14 +66,14 @@ def count_parameters(model) -> dict[str, int]:
     return parts
 
 
-def count_macs(model, shape: tuple[int, int]) -> dict[str, int]:
+def count_macs(model: "BaseModel", shape: tuple[int, int]) -> dict[str, int]:
     """Multiply-accumulates of each part for one image of a shape (H, W)."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    counts = {}
+    counts: dict[str, int] = {}
 
-    def run(name, part, *inputs):
+    def measure(name: str, part: Callable[..., Any], *inputs: Any) -> Any:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             output = part(*inputs)
         counts[name] = counter.get_total_flops() // 2
@@ -74,15 +81,15 @@ def count_macs(model, shape: tuple[int, int]) -> dict[str, int]:
 
     backbone = model.backbone
     image = torch.empty(1, backbone.in_channels, *shape, device="meta")
-    maps = run("backbone", backbone, image)
+    maps = measure("backbone", backbone, image)
     if hasattr(model, "decoder"):
         visible = torch.ones(1, *maps[-1].shape[2:], dtype=torch.bool, device="meta")
-        run("decoder", model.decoder, maps[-1], visible)
+        measure("decoder", model.decoder, maps[-1], visible)
     if getattr(model, "neck", None) is not None:
-        maps = run("neck", model.neck, maps)
+        maps = measure("neck", model.neck, maps)
     for name in ("rpn_head", "bbox_head", "mask_head", "decode_head"):
         if hasattr(model, name):
-            run(name, getattr(model, name), maps)
+            measure(name, getattr(model, name), maps)
     if hasattr(model, "roi_head"):
         numbers = {"bbox": model.test_cfg.rpn.max_per_img, "mask": model.test_cfg.rcnn.max_per_img}
         for kind, number in numbers.items():
@@ -92,7 +99,7 @@ def count_macs(model, shape: tuple[int, int]) -> dict[str, int]:
             extractor = getattr(model.roi_head, f"{kind}_roi_extractor")
             size = extractor.roi_layers[0].output_size
             rois = torch.empty(number, extractor.out_channels, *size, device="meta")
-            run(f"{kind}_head", head, rois)
+            measure(f"{kind}_head", head, rois)
     return counts
 
 

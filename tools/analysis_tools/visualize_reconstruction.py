@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import make_runner_parser, run, whole
 from convnextv2.engine.config import load_config
@@ -9,6 +10,10 @@ from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
 from convnextv2.engine.settings import need_entries
 from convnextv2.pictures import expand_images, write_grid
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.config import Config
 
 
 def main() -> None:
@@ -37,7 +42,9 @@ def main() -> None:
     print(f"{len(rows)} reconstructions: {Path(args.out).absolute()}")
 
 
-def reconstruct_files(cfg, checkpoint: str, paths: list[str], seed: int) -> list[list]:
+def reconstruct_files(
+    cfg: "Config", checkpoint: str, paths: list[str], seed: int
+) -> list[list["np.ndarray"]]:
     """Run the model on each image, cropped as in training.
 
     Returns:

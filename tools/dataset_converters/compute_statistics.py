@@ -5,11 +5,15 @@ Let the model use the file: --cfg-options model.data_preprocessor.statistics=FIL
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import make_config_parser, run, whole
 from convnextv2.engine.config import read_config
 from convnextv2.engine.outputs import check_file
 from convnextv2.engine.settings import need_entries
+
+if TYPE_CHECKING:
+    from convnextv2.pretrain.data.statistics import PixelStatistics
 
 
 def main() -> None:
@@ -45,7 +49,9 @@ def main() -> None:
     print(f"of {statistics.images} images: {Path(out).absolute()}")
 
 
-def compute(entry: dict, workers: int, max_images: int | None):
+def compute(
+    entry: dict, workers: int, max_images: int | None
+) -> tuple["PixelStatistics", list[str]]:
     """Statistics of a data set's config, and lines about images that were left out.
 
     Raises:

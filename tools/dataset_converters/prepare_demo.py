@@ -141,10 +141,10 @@ def extract(wheel: Path, folder: str, files: dict, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(wheel) as archive:
-            contents = {}
-            for name, (size, _) in files.items():
-                with archive.open(f"{folder}/{name}") as file:
-                    contents[name] = file.read(size + 1)  # whatever its header claims
+            contents = {
+                name: read_start(archive, f"{folder}/{name}", size + 1)
+                for name, (size, _) in files.items()
+            }
     except DAMAGE as error:
         raise DamagedError(f"{wheel}: {error}") from None
     for name, (size, digest) in files.items():
@@ -155,6 +155,12 @@ def extract(wheel: Path, folder: str, files: dict, target: Path) -> None:
                 f"\n  found    {len(contents[name])} bytes, SHA-256 {found}"
             )
         (target / name).write_bytes(contents[name])
+
+
+def read_start(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """At most so many bytes of a file in an archive, whatever its header claims."""
+    with archive.open(name) as file:
+        return file.read(size)
 
 
 def write_trees(source: Path, out: Path) -> dict[str, tuple[int, int]]:
@@ -243,7 +249,7 @@ def read_voc(path: Path) -> list[dict]:
     """
     found = []
     for box in ElementTree.parse(path).iter("bndbox"):
-        x0, y0, x1, y1 = (float(box.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
+        x0, y0, x1, y1 = (float(box.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
         found.append({"category_id": 1, "bbox": [x0, y0, x1 - x0, y1 - y0]})
     return found
 

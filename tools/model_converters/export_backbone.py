@@ -8,11 +8,15 @@ checkpoint as it is, as model.backbone.init_cfg.checkpoint.
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import make_config_parser, run
 from convnextv2.engine.config import read_config
 from convnextv2.engine.outputs import check_file
 from convnextv2.engine.settings import need_entries
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def main() -> None:
@@ -39,7 +43,7 @@ def main() -> None:
     print(export(cfg, args.checkpoint, target, args.prefix))
 
 
-def export(cfg, checkpoint: str, target: Path, prefix: str | None = None) -> str:
+def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = None) -> str:
     """Write the file; returns a line about it.
 
     Raises:
@@ -93,7 +97,8 @@ def find_mean_and_std(entry: dict) -> tuple[list[float] | None, list[float] | No
         return entry.get("mean"), entry.get("std")
     used = FCMAEDataPreprocessor(**{k: v for k, v in entry.items() if k != "type"})
     # Through text: the shortest numbers that are the same in float32.
-    return tuple([float(str(v)) for v in t.flatten().numpy()] for t in (used.mean, used.std))
+    mean, std = ([float(str(v)) for v in t.flatten().numpy()] for t in (used.mean, used.std))
+    return mean, std
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ channels-first convolutions and norms, GRN as its formula stands.
 """
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,7 @@ def make_contestants(
         if device.type == "cuda":
             contestants.append(contestant(f"{name}, bf16", network, images, bf16=True))
             if name.startswith("this"):
-                compiled = torch.compile(network)
+                compiled = cast("nn.Module", torch.compile(network))
                 name = f"{name}, bf16, compiled"
                 contestants.append(contestant(name, compiled, images, bf16=True))
     return contestants, absent

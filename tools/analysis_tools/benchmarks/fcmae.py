@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import torch
+from torch import Tensor
 
 from convnextv2.pretrain import ENCODERS, FCMAE
 from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
@@ -43,7 +44,9 @@ def make_contestants(
     return contestants, notes
 
 
-def _contestant(name, model, images, mask, bf16=False) -> Contestant:
+def _contestant(
+    name: str, model: FCMAE, images: Tensor, mask: Tensor, bf16: bool = False
+) -> Contestant:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
 
     def loss() -> torch.Tensor:

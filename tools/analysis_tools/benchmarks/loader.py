@@ -1,20 +1,27 @@
 """How fast images come: decoded and augmented images per second and core, stage by stage."""
 
+import argparse
 import json
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import add_cfg_options, whole
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+
+    from convnextv2.pretrain.data.transforms import RandomResizedCrop
 
 REFERENCE = "OpenCV alone"  # decoding, cropping and resizing in a bare loop
 BATCH = 50
 
 
-def add_arguments(command) -> None:
+def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `benchmark.py loader`."""
     config = "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
     command.add_argument("config", nargs="?", default=config, help=f"default: {config}")
@@ -34,7 +41,7 @@ def add_arguments(command) -> None:
     command.add_argument("--json", metavar="FILE", help="also write the figures there")
 
 
-def run(args, machine: str) -> None:
+def run(args: argparse.Namespace, machine: str) -> None:
     """Measure and show."""
     import cv2
     import torch
@@ -77,7 +84,9 @@ def run(args, machine: str) -> None:
         Path(args.json).write_text(json.dumps({"title": title, "images_per_s": rates}, indent=2))
 
 
-def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str, float]:
+def measure(
+    dataset: "BaseDataset", images: int, workers: list[int], repeats: int
+) -> dict[str, float]:
     """Images per second of each stage, the median of rounds in which they take turns.
 
     Raises:
@@ -138,7 +147,7 @@ def measure(dataset, images: int, workers: list[int], repeats: int) -> dict[str,
     return {name: images / statistics.median(values) for name, values in times.items()}
 
 
-def find_readable(dataset, count: int) -> list[int]:
+def find_readable(dataset: "BaseDataset", count: int) -> list[int]:
     """At most `count` images of a data set, drawn at random, without those that cannot be read."""
     import numpy as np
 
@@ -157,7 +166,7 @@ def find_readable(dataset, count: int) -> list[int]:
     return good
 
 
-def bare_loop(dataset, indices: list[int], crop) -> None:
+def bare_loop(dataset: "BaseDataset", indices: Sequence[int], crop: "RandomResizedCrop") -> None:
     """What no loader can do without: decode, crop as the pipeline would, resize.
 
     What OpenCV does not decode, the data set's own transform does.

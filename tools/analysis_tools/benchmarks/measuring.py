@@ -42,7 +42,9 @@ def measure(
         repeats: Number of rounds.
         report: Is told what is being done.
     """
-    times = {c.name: {"inference": [], "train": []} for c in contestants}
+    times: dict[str, dict[str, list[float]]] = {
+        c.name: {"inference": [], "train": []} for c in contestants
+    }
     peaks = {}
     for contestant in contestants:
         report(f"{contestant.name}: memory")

@@ -8,6 +8,10 @@ follows from its name, a fifth is for validation; long sides are at most 512.
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LONGEST = 512
 IMAGES = 670  # of the original; corrected editions leave some out
@@ -83,7 +87,9 @@ def convert(original: Path, root: Path) -> None:
             "https://bbbc.broadinstitute.org/BBBC038 there"
         )
     (root / "images").mkdir(parents=True, exist_ok=True)
-    parts = {part: {"images": [], "annotations": []} for part in ("train", "val")}
+    parts: dict[str, dict[str, list[dict]]] = {
+        part: {"images": [], "annotations": []} for part in ("train", "val")
+    }
     empty = vanished = 0
     for folder in track(folders, "converting"):
         image, masks, without_pixels = read(folder)
@@ -110,7 +116,7 @@ def convert(original: Path, root: Path) -> None:
         print(f"left out: {empty} masks that are empty, {vanished} nuclei too small to be seen")
 
 
-def read(folder: Path) -> tuple:
+def read(folder: Path) -> tuple["np.ndarray", list["np.ndarray"], int]:
     """Image (H, W) if grey or (H, W, 3) in OpenCV's order; masks (H, W), bool; empty masks' number.
 
     Those that became empty by resizing are among the masks.
@@ -141,7 +147,7 @@ def read(folder: Path) -> tuple:
     return (image[..., 0] if grey else image), masks, empty
 
 
-def annotate(mask) -> dict | None:
+def annotate(mask: "np.ndarray") -> dict | None:
     """COCO's annotation of a mask (H, W), or None if it is empty."""
     import numpy as np
 

@@ -34,7 +34,7 @@ def unpack_archives(archives: list[Archive], root: Path) -> None:
                 f"{path.name} (ILSVRC2012) and put it there, or link the unpacked images as "
                 f"{target}."
             )
-        if not target.exists():  # begun is checked
+        if archive.checksum and not target.exists():  # begun is checked
             check(path, archive.checksum)
         (unpack_nested if target.name == "train" else unpack)(path, target)
     if synsets := read_synsets(root):
@@ -87,7 +87,9 @@ def read_synsets(root: Path) -> dict[int, tuple[str, int]]:
 
 def sort_validation(root: Path, synsets: dict[int, tuple[str, int]]) -> None:
     """Move validation images into folders of their classes; those that are in one stay."""
-    labels = _read_devkit(root, "ILSVRC2012_validation_ground_truth.txt").read().split()
+    content = _read_devkit(root, "ILSVRC2012_validation_ground_truth.txt")
+    assert content is not None  # the kit that the synsets are from
+    labels = content.read().split()
     for i, label in enumerate(labels):
         image = root / "val" / f"ILSVRC2012_val_{i + 1:08d}.JPEG"
         if image.is_file():
@@ -96,7 +98,7 @@ def sort_validation(root: Path, synsets: dict[int, tuple[str, int]]) -> None:
             image.rename(folder / image.name)
 
 
-def _read_devkit(root: Path, name: str):
+def _read_devkit(root: Path, name: str) -> io.BytesIO | None:
     path = root / f"{DEVKIT}.tar.gz"
     if not path.is_file():
         return None
