@@ -4,7 +4,13 @@
 beforehand: the scope's registries import the folders named in ``locations`` when first asked.
 """
 
-from mmengine import registry
+from importlib import import_module
+
+from convnextv2.environment import check_core
+
+check_core()  # before mmengine is imported, which may be missing or there twice
+
+from mmengine import registry  # noqa: E402
 
 # Modules and packages that register something.
 _LOCATIONS = [
@@ -19,6 +25,23 @@ _LOCATIONS = [
 ]
 
 
+class _LazyRegistry(registry.Registry):
+    """A registry with names whose modules are imported only when one of them is asked for.
+
+    For what needs mmdet or mmseg: a pre-training asks the same registry and needs neither.
+    """
+
+    def __init__(self, *args: object, lazy: dict[str, str], **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy
+
+    def get(self, key: str) -> type | None:
+        """mmengine's `Registry.get`."""
+        if module := self._lazy.get(key.removeprefix("convnextv2.")):
+            import_module(module)
+        return super().get(key)
+
+
 def _child(parent: registry.Registry) -> registry.Registry:
     return registry.Registry(parent.name, parent=parent, scope="convnextv2", locations=_LOCATIONS)
 
@@ -29,6 +52,12 @@ DATA_SAMPLERS = _child(registry.DATA_SAMPLERS)
 TRANSFORMS = _child(registry.TRANSFORMS)
 HOOKS = _child(registry.HOOKS)
 LOOPS = _child(registry.LOOPS)
-METRICS = _child(registry.METRICS)
+METRICS = _LazyRegistry(
+    registry.METRICS.name,
+    parent=registry.METRICS,
+    scope="convnextv2",
+    locations=_LOCATIONS,
+    lazy={"CocoMetric": "convnextv2.detection.coco_metric"},
+)
 STRATEGIES = _child(registry.STRATEGIES)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(registry.OPTIM_WRAPPER_CONSTRUCTORS)

@@ -40,6 +40,7 @@ def main() -> None:
         parser.error(f"--batch-size must be at least 1, not {args.batch_size}")
 
     from convnextv2.engine.config import read_config
+    from convnextv2.environment import LibraryError
     from convnextv2.predictor import Predictor
 
     names = name_images(args.images, args.out)
@@ -47,7 +48,7 @@ def main() -> None:
         Path(args.out).mkdir(parents=True, exist_ok=True)
         cfg = read_config(args.config, args.cfg_options)
         predictor = Predictor(cfg, args.checkpoint, args.device)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LibraryError) as error:
         raise SystemExit(str(error)) from error
     sys.exit(infer(predictor, names, Path(args.out), args.score_thr, args.batch_size))
 

@@ -24,6 +24,6 @@ train_dataloader = dict(
 )
 custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook', max_keep_ckpts=3))
-val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
+val_evaluator = dict(type='convnextv2.CocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator
 randomness = dict(seed=0)

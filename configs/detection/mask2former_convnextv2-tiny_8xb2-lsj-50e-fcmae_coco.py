@@ -25,6 +25,6 @@ val_dataloader = dict(dataset=dict(data_prefix=dict(_delete_=True, img='val2017/
 test_dataloader = val_dataloader
 custom_hooks = [dict(type='convnextv2.SeedEveryIterHook')]
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook'))
-val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
+val_evaluator = dict(type='convnextv2.CocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator
 randomness = dict(seed=0)

@@ -5,8 +5,11 @@ Nothing heavy is imported at the top, so that `--help` of the commands answers a
 
 import argparse
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from convnextv2.environment import LibraryError, check_core, check_scope
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -15,9 +18,12 @@ if TYPE_CHECKING:
 def load_config(args: argparse.Namespace) -> "Config":
     """Read the config and apply the arguments that all commands have."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    try:
+        cfg = read_config(args.config, args.cfg_options)
+    except LibraryError as error:
+        raise SystemExit(str(error)) from error
     from mmengine.config import Config
 
-    cfg = read_config(args.config, args.cfg_options)
     name = Path(args.config).stem
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
@@ -28,10 +34,23 @@ def load_config(args: argparse.Namespace) -> "Config":
 
 
 def read_config(path: str, options: list[str] | None = None) -> "Config":
-    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line."""
+    """Read a config and override entries of it, ``KEY=VALUE`` as on the command line.
+
+    Raises:
+        LibraryError: A library that the config needs is missing, too old or there twice.
+    """
+    check_core()
     from mmengine.config import Config, DictAction
 
-    cfg = Config.fromfile(path)
+    try:
+        with warnings.catch_warnings():
+            # 0.10.7 finds `mmdet::` by it.
+            warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+            cfg = Config.fromfile(path)
+    except ImportError:  # of a `_base_` in a library
+        check_scope("mmdet")
+        raise
+    check_scope(cfg.get("default_scope"))
     if options:
         holder = argparse.Namespace()
         DictAction("--cfg-options", "cfg_options")(None, holder, options)

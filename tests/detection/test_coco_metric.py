@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmdet.evaluation.metrics import faster_coco_metric
+from convnextv2.detection import coco_metric
 from mmengine.config import Config
 from mmengine.registry import METRICS, init_default_scope
 from pycocotools import mask as coco_mask
@@ -131,12 +131,12 @@ def remembered(monkeypatch):
     """The evaluators that a metric made, whose numbers it rounds."""
     made = []
 
-    class Remembering(faster_coco_metric.COCOeval_faster):
+    class Remembering(coco_metric.COCOeval_faster):
         def __init__(self, *args):
             super().__init__(*args)
             made.append(self)
 
-    monkeypatch.setattr(faster_coco_metric, "COCOeval_faster", Remembering)
+    monkeypatch.setattr(coco_metric, "COCOeval_faster", Remembering)
     return made
 
 
