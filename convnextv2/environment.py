@@ -69,7 +69,9 @@ def check_scope(scope: str | None) -> None:
         _check_library(module)
         if module == "mmcv":
             _check_operators()
-    if scope == "mmdet" and _family() == "openmmlab":  # by which its mmengine finds mmdet:: configs
+    if (
+        scope == "mmdet" and find_family() == "openmmlab"
+    ):  # by which its mmengine finds mmdet:: configs
         _check_library("pkg_resources")
 
 
@@ -82,6 +84,15 @@ def find_installed(module: str) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def find_family() -> str:
+    """Of which family more is installed; OneDL's, which is maintained, where that is equal."""
+    counts = {"onedl": 0, "openmmlab": 0}
+    for module in ("mmengine", "mmcv", "mmdet", "mmseg"):
+        for name in find_installed(module):
+            counts["onedl" if _is_onedl(name) else "openmmlab"] += 1
+    return max(counts, key=counts.get)
 
 
 def _check_library(module: str) -> None:
@@ -112,7 +123,7 @@ def _check_operators() -> None:
 
 def _keep_one(module: str, found: dict[str, str]) -> str:
     """The command that takes all away and brings one back, of the family that is there."""
-    kept = next((name for name in found if _is_onedl(name) == (_family() == "onedl")), None)
+    kept = next((name for name in found if _is_onedl(name) == (find_family() == "onedl")), None)
     kept = kept or next(iter(found))
     wanted = f"{kept}=={found[kept]}"
     install = _build_mmcv(wanted) if module == "mmcv" else f"pip install --no-deps {wanted}"
@@ -123,7 +134,7 @@ def _install(module: str) -> str:
     if module in _REMEDIES:
         return _REMEDIES[module]
     names = _LIBRARIES[module]
-    onedl = _family() == "onedl"
+    onedl = find_family() == "onedl"
     name = next((name for name in names if _is_onedl(name) == onedl), next(iter(names)))
     if module == "mmcv":
         return _build_mmcv(f"{name}=={names[name]}")
@@ -133,15 +144,6 @@ def _install(module: str) -> str:
 def _build_mmcv(wanted: str) -> str:
     setuptools = "setuptools" if _is_onedl(wanted) else "'setuptools<81'"
     return _BUILD_MMCV.format(setuptools, wanted)
-
-
-def _family() -> str:
-    """Of which family more is installed; OneDL's, which is maintained, where that is equal."""
-    counts = {"onedl": 0, "openmmlab": 0}
-    for module in ("mmengine", "mmcv", "mmdet", "mmseg"):
-        for name in find_installed(module):
-            counts["onedl" if _is_onedl(name) else "openmmlab"] += 1
-    return max(counts, key=counts.get)
 
 
 def _is_onedl(name: str) -> bool:
