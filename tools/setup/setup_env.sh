@@ -69,11 +69,13 @@ if ! has torch; then
     keep_installed
 fi
 
+say "installing this package and mmengine (seconds)"
+pip_install -c "$constraint" -e ".[$family]"
+keep_installed
+
 if [[ "$parts" == *detection* || "$parts" == *segmentation* ]] && ! has mmcv.ops; then
     say "$mmcv: from a wheel (seconds), or built (5 to 12 minutes on two cores)"
-    numpy=numpy
-    if [ "$family" = openmmlab ]; then numpy="numpy<2"; fi
-    pip_install -c "$constraint" "$numpy" "${setuptools/>=77,/}" wheel ninja psutil
+    pip_install -c "$constraint" setuptools wheel ninja psutil
     # An mmcv that is here has no operators: replace it, and take none of that kind from the cache.
     sed -i '/^\(onedl-\)\?mmcv==/d' "$constraint"
     # Python's own flags add -g, which doubles the time and makes a library of 90 MB.
@@ -97,7 +99,7 @@ sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file())'
     keep_installed
 fi
 
-say "installing this package and what it needs (a minute)"
+say "installing what else it needs (a minute)"
 extras=$family
 for part in ${parts//,/ }; do
     if [ "$part" = test ]; then extras+=,test; else extras+=,$family-$part; fi
