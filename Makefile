@@ -5,11 +5,12 @@ PYTHON ?= .venv/bin/python
 # Without a GPU, a fixed torch for which mmcv is known to build; with a GPU, your own is kept.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup minkowski demo test lint
+.PHONY: help setup minkowski demo test test-openmmlab lint
 
 help:
 	@echo 'make demo    pre-train, detect and segment on real images (about 15 minutes on two cores)'
 	@echo 'make test    all tests, the linter and the type checker'
+	@echo 'make test-openmmlab   fast tests and a run of each task with the original mmengine and mmdet'
 	@echo 'make lint    the linter and the type checker alone'
 	@echo 'make setup   only the environment, .venv (both of the above do it first)'
 	@echo 'make minkowski   build MinkowskiEngine, for FCMAE with encoder=minkowski (6 minutes)'
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup lint
 	$(PYTHON) -m pytest
+
+test-openmmlab:
+	@bash tools/setup/test_openmmlab.sh "$(TORCH)"
 
 # mypy runs no import hooks, and by these an editable install finds convnextv2.backbone in backbone/.
 # So it is shown a tree of links, laid out as the package is installed. The tree lies in its cache

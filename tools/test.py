@@ -69,6 +69,8 @@ def main() -> None:
 
     from convnextv2.engine.runner import StrictRunner
 
+    if args.out:  # in every process: mmseg's metric makes it in one, and all write
+        Path(args.out).mkdir(parents=True, exist_ok=True)
     runner = StrictRunner.from_cfg(cfg)
     if args.out:
         check_output(runner.test_dataloader.dataset)

@@ -23,6 +23,6 @@ train_dataloader = dict(
     worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
 )
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook', max_keep_ckpts=3))
-val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
+val_evaluator = dict(type='convnextv2.CocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator
 randomness = dict(seed=0)

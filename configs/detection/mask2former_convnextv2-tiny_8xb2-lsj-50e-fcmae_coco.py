@@ -24,6 +24,6 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(data_prefix=dict(_delete_=True, img='val2017/')))
 test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook'))
-val_evaluator = dict(type='FasterCocoMetric', proposal_nums=(1, 10, 100))
+val_evaluator = dict(type='convnextv2.CocoMetric', proposal_nums=(1, 10, 100))
 test_evaluator = val_evaluator
 randomness = dict(seed=0)

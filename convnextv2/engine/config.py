@@ -7,10 +7,12 @@ import argparse
 import logging
 import os
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convnextv2.engine.errors import InputError, suggest
+from convnextv2.environment import check_core, check_scope
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -30,9 +32,9 @@ def load_config(args: argparse.Namespace) -> "Config":
         InputError: As of `read_config`.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = read_config(args.config, args.cfg_options)
     from mmengine.config import Config
 
-    cfg = read_config(args.config, args.cfg_options)
     name = Path(args.config).stem
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
@@ -54,7 +56,9 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     Raises:
         InputError: There is no such config, it cannot be run, a key exists nowhere, or a value
             cannot be.
+        LibraryError: A library that the config needs is missing, too old or there twice.
     """
+    check_core()
     from mmengine.logging import print_log
 
     from convnextv2.engine.ineffective import find_ineffective
@@ -62,6 +66,7 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     from convnextv2.engine.settings import check_settings
 
     cfg = _read_file(path)
+    check_scope(cfg.get("default_scope"))
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         # mmengine marks every type of a base by scope, and hands this mark to the function.
         if collate := (cfg.get(loader) or {}).get("collate_fn"):
@@ -82,8 +87,13 @@ def _read_file(path: str) -> "Config":
     if "::" not in path:
         check_config_path(path)
     try:
-        return get_config(path) if "::" in path else Config.fromfile(path)
+        with warnings.catch_warnings():
+            # mmengine 0.10.7 finds `mmdet::` by it.
+            warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+            return get_config(path) if "::" in path else Config.fromfile(path)
     except Exception as error:
+        if isinstance(error, ImportError):  # of a `_base_` in a library
+            check_scope("mmdet")
         raise InputError(describe_config_error(error, path)) from error
 
 

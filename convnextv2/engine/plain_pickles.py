@@ -51,7 +51,8 @@ def load_plain(path: Path, map_location: str | torch.device = "cpu") -> object:
 def _explain(reason: str) -> str:
     """torch's refusal without its advice."""
     if match := re.search(r"GLOBAL (\S+?),? (?:was|whose)", reason):
-        return f"holds {match[1]}, which would run code when loaded; {DESCRIPTION}"
+        name = match[1].removeprefix("builtins.")  # which torch 2.5 says
+        return f"holds {name}, which would run code when loaded; {DESCRIPTION}"
     if "Invalid magic number" in reason or "Unsupported operand" in reason:
         return f"is a pickle that torch did not write; {DESCRIPTION}"
     first = reason.split("\n")[0].replace("Weights only load failed.", "").strip()

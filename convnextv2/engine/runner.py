@@ -4,9 +4,11 @@
 - A checkpoint to resume from or to test fills the whole model. One to start a training from
   (``load_from``) may fill a part, as everywhere in MM; the log names the rest.
 - Every draw of the training data follows from its place in the run (`seeded_dataset.py`).
+- Weights begin the same, whichever family of libraries is installed.
 - Where the learning rate follows the batch (``auto_scale_lr``), the log says from what to what.
 """
 
+import torch
 from mmengine._strategy import SingleDeviceStrategy
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -29,6 +31,14 @@ class _Promises(RunnerBase):
     def __init__(self, *args: object, **kwargs: object) -> None:
         read_for_mmengine()
         super().__init__(*args, **kwargs)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop; what it draws leaves the weights, which come next, as they are.
+
+        mmengine 0.10.7 begins to iterate the loader here, which draws a seed for its workers.
+        """
+        with torch.random.fork_rng(devices=[]):
+            return super().build_train_loop(loop)
 
     @property
     def starts_training(self) -> bool:

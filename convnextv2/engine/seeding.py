@@ -11,6 +11,7 @@ iteration.
 
 import random
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -94,6 +95,10 @@ class SeededSampler(DefaultSampler):
 @DATA_SAMPLERS.register_module()
 class SeededInfiniteSampler(InfiniteSampler):
     """`InfiniteSampler` whose indices carry a seed made of run seed and position."""
+
+    def skip(self, num_samples: int) -> None:
+        """Begin after so many draws of this process; mmengine 0.10.7 has no such method."""
+        self.indices = islice(self._indices_of_rank(), num_samples, None)
 
     def _infinite_indices(self) -> Iterator[SeededIndex]:
         for position, index in enumerate(super()._infinite_indices()):

@@ -132,6 +132,20 @@ class _NoBytes(StandIn):
         return b""
 
 
+class _Set(StandIn):
+    """``set([...])``; torch 2.6 and later read it by themselves."""
+
+    def real(self, memo: dict) -> set:
+        return set(_convert(*self.args, memo))
+
+
+class _Complex(StandIn):
+    """``complex(real, imaginary)``; torch 2.6 and later read it by themselves."""
+
+    def real(self, memo: dict) -> complex:
+        return complex(*(_convert(arg, memo) for arg in self.args))
+
+
 class _Slice(StandIn):
     """A slice."""
 
@@ -149,6 +163,8 @@ _NAMES = {
     _BUFFER: _Buffer,
     "builtins.getattr": _BufferMethod,
     "builtins.bytes": _NoBytes,
+    "builtins.set": _Set,
+    "builtins.complex": _Complex,
     "builtins.slice": _Slice,
     "numpy._core.multiarray._reconstruct": _Array,
     "numpy.core.multiarray._reconstruct": _Array,  # numpy 1

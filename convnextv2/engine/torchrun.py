@@ -19,7 +19,7 @@ def main() -> None:
         "--signals-to-handle": "SIGTERM,SIGINT,SIGUSR1,SIGHUP,SIGQUIT",
         "--shutdown-timeout": GRACE,
     }
-    # torch 2.4, our oldest, knows neither: there SIGUSR1 ends a job without a checkpoint.
+    # torch 2.5 to 2.7 know neither: there SIGUSR1 ends a job without a checkpoint.
     known = run.get_args_parser()._option_string_actions
     given = [f"{name}={value}" for name, value in options.items() if name in known]
     os.environ["CONVNEXTV2_LAUNCHER_PID"] = str(os.getpid())

@@ -149,8 +149,8 @@ TINY_FCMAE = {
     "optim_wrapper.optimizer.type": "AdamW",
     "effective batch": 16,
     "auto_scale_lr": {"enable": True, "base_batch_size": 16},
-    "val_evaluator.type": "FasterCocoMetric",
-    "test_evaluator.type": "FasterCocoMetric",
+    "val_evaluator.type": "convnextv2.CocoMetric",
+    "test_evaluator.type": "convnextv2.CocoMetric",
     "test_dataloader.dataset.data_prefix": {"img": "val2017/"},
     "train_dataloader.dataset.data_prefix": {"img": "train2017/"},
 }

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmdet.evaluation.metrics import faster_coco_metric
 from mmengine.config import Config
 from mmengine.registry import METRICS, init_default_scope
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+from convnextv2.detection import coco_metric
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIG = REPO / "configs/detection/mask-rcnn_convnextv2-tiny_fpn_8xb4-lsj-3x-fcmae_coco.py"
@@ -131,12 +132,12 @@ def remembered(monkeypatch):
     """The evaluators that a metric made, whose numbers it rounds."""
     made = []
 
-    class Remembering(faster_coco_metric.COCOeval_faster):
+    class Remembering(coco_metric.COCOeval_faster):
         def __init__(self, *args):
             super().__init__(*args)
             made.append(self)
 
-    monkeypatch.setattr(faster_coco_metric, "COCOeval_faster", Remembering)
+    monkeypatch.setattr(coco_metric, "COCOeval_faster", Remembering)
     return made
 
 
@@ -189,3 +190,27 @@ def test_all_twelve_numbers_are_those_of_pycocotools(truth_and_found, remembered
         names = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
         for name, value in zip(names, expected, strict=False):
             assert logged[f"coco/{kind}_{name}"] == round(value, 3)
+
+
+def test_nothing_found_scores_zero(truth_and_found):
+    path, found = truth_and_found
+    nothing = {"labels": torch.zeros(0).long(), "scores": torch.zeros(0), "masks": []}
+    metric = make_metric(path, metric="bbox", classwise=True)
+    empty = [(i, {**nothing, "bboxes": torch.zeros(0, 4)}) for i, _ in found]
+    metric.process({}, samples(empty))
+    numbers = metric.evaluate(IMAGES)
+    assert set(numbers.values()) == {0.0}
+    assert {f"coco/bbox_{name}_precision" for name in CATEGORIES.values()} < numbers.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "proposal"}, "metric proposal: not among bbox, segm"),
+        ({"metric_items": ["mAP", "AP"]}, "metric_items AP: not among mAP, mAP_50"),
+        ({"use_mp_eval": True}, "use_mp_eval"),
+    ],
+)
+def test_what_is_not_computed_is_refused(truth_and_found, change, message):
+    with pytest.raises(ValueError, match=message):
+        make_metric(truth_and_found[0], **change)

@@ -71,7 +71,10 @@ def test_a_rank_ends_with_its_launcher_and_a_shells_process_does_not(launcher, s
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_second_signal_ends_at_once_and_workers_hear_none():
     process = subprocess.Popen(
-        [sys.executable, "-c", WATCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-W", "ignore", "-c", WATCH],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     workers = {int(process.stdout.readline().split()[1]) for _ in range(2)} - {0}
     (worker,) = workers

@@ -61,7 +61,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='FasterCocoMetric',
+    type='convnextv2.CocoMetric',
     ann_file=data_root + 'annotations/instances_val2017.json',
     metric=['bbox', 'segm'],
     proposal_nums=(1, 10, 100),  # COCO's; mmdet would count 1000 detections of an image

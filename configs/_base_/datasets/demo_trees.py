@@ -58,6 +58,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='FasterCocoMetric', ann_file=data_root + 'val.json', metric='bbox'
+    type='convnextv2.CocoMetric', ann_file=data_root + 'val.json', metric='bbox'
 )
 test_evaluator = val_evaluator
