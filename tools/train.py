@@ -12,7 +12,6 @@ from convnextv2.engine.processes import (
     use_cpu_where_no_gpu,
 )
 from convnextv2.engine.settings import need_entries
-from convnextv2.engine.types import find_task
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def main() -> None:
     count_accumulation(cfg)
     check_files(cfg, ("train_dataloader", "val_dataloader"))
     check_folder(cfg.work_dir, "--work-dir")
-    if first_process() and find_task(cfg) != "pretraining":
+    if first_process():
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)

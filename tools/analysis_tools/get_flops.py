@@ -7,10 +7,6 @@ as many boxes as it returns. Pre-training is counted with every patch visible.
 
 from convnextv2.engine.cli import make_config_parser, run, whole
 
-# Where the paper counts: Tables 6 and 7; pre-training at its crop size.
-SHAPES = {"detection": (800, 1280), "segmentation": (512, 2048)}
-DEFAULT_SHAPE = (224, 224)
-
 
 def main() -> None:
     """Command line entry."""
@@ -29,11 +25,11 @@ def main() -> None:
 
     from convnextv2.engine.config import read_config
     from convnextv2.engine.settings import need_entries
-    from convnextv2.engine.types import find_task
+    from convnextv2.engine.tasks import Task, find_task
 
     cfg = read_config(args.config, args.cfg_options)
     need_entries(cfg, args.config, "model")
-    shape = tuple(args.shape or SHAPES.get(find_task(cfg), DEFAULT_SHAPE))
+    shape = tuple(args.shape or (find_task(cfg) or Task).image_shape)
     model = build(cfg)
     show(args.config, shape, count_parameters(model), count_macs(model, shape))
 
