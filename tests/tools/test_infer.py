@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from convnextv2.images import UnreadableImageError
-from convnextv2.predictor import Predictor, complete_palette
+from convnextv2.pictures import complete_palette
+from convnextv2.predictor import Predictor
 
 SIZES = [(64, 80), (64, 80), (80, 64), (64, 80), (9, 7), (40, 300)]
 
