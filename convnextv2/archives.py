@@ -6,7 +6,6 @@ Python's own filter of tar members is not relied on: some of its versions let cr
 import bz2
 import gzip
 import lzma
-import os
 import re
 import stat
 import struct
@@ -233,21 +232,18 @@ def _open_member(content: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]
 
 def _write(source: IO[bytes], path: Path, size: int) -> None:
     """Copy exactly `size` bytes into a file, which takes its name when it has them all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".unpacking.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            left = size
-            while block := source.read(BLOCK):
-                left -= len(block)
-                if left < 0:
-                    break
-                file.write(block)
+    from convnextv2.files import written_whole  # not at the top: mmengine takes a second
+
+    # Without waiting for the disk: archives have millions of files.
+    with written_whole(path, wait=False) as partial, open(partial, "wb") as file:
+        left = size
+        while block := source.read(BLOCK):
+            left -= len(block)
+            if left < 0:
+                break
+            file.write(block)
         if left:
             raise EOFError(f"{path.name!r} in it has not the {size} bytes that it should have")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _is_there(path: Path, size: int) -> bool:

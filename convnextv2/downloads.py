@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import os
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from convnextv2.files import move_whole, written_whole
 from convnextv2.transfers import DownloadError, Transfer
 
 BLOCK = 2**20
@@ -48,7 +48,7 @@ def download(address: str, path: Path, checksum: str | None, attempts: int = 5) 
     except ValueError:
         part.unlink()  # or the next run would go on from it
         raise
-    os.replace(part, path)
+    move_whole(part, path)
 
 
 def check(path: Path, checksum: str) -> None:
@@ -134,23 +134,20 @@ def _fetch_weights(address: str, path: Path) -> None:
     from convnextv2.weight_files import check_form
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with _locked(path.with_name(f".{path.name}.lock")):
         if path.is_file():  # another process has done it
             return
         print_log(f"downloading {address} to {path}", logger="current")
-        transfer = Transfer(address, part)
-        try:
-            _run(transfer, path.name)
-            for digest in [*transfer.digests, *_digest_in_name(path.name)]:
-                check(part, digest)
-            check_form(part, transfer.measured)
-            os.replace(part, path)
-        except ValueError as error:
-            reason = str(error).removeprefix(f"{part} ")  # of `check`
-            raise ValueError(f"{address} was refused and not kept: it {reason}") from error
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(path) as part:
+            transfer = Transfer(address, part)
+            try:
+                _run(transfer, path.name)
+                for digest in [*transfer.digests, *_digest_in_name(path.name)]:
+                    check(part, digest)
+                check_form(part, transfer.measured)
+            except ValueError as error:
+                reason = str(error).removeprefix(f"{part} ")  # of `check`
+                raise ValueError(f"{address} was refused and not kept: it {reason}") from error
 
 
 def _digest_in_name(name: str) -> list[str]:

@@ -15,9 +15,10 @@ from mmengine.logging import print_log
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 
-
 # A file that another host has not ended in this many seconds will never be.
 _ABANDONED = 24 * 3600
+# Of a name in that of its partial file: file systems allow 255, and the host is to follow.
+_NAME_BYTES = 120
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -40,29 +41,46 @@ class AtomicLocalBackend(LocalBackend):
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, wait: bool = True) -> Iterator[Path]:
     """A path to write to beside the target, renamed over it at the end; at an error removed.
+
+    Args:
+        path: Of the target; folders are made.
+        wait: Until the disk has it, as some file systems notice only then that they are full.
+            With millions of small files that takes hours.
 
     Raises:
         OSError: What the writing raised, with the target's path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+    partial = name_partial(path)
     try:
         yield partial
-        file = os.open(partial, os.O_RDONLY)
-        try:
-            os.fsync(file)  # some file systems notice only here that they are full
-        finally:
-            os.close(file)
-        os.replace(partial, path)
+        move_whole(partial, path, wait)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             error.filename = str(path)
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def name_partial(path: Path) -> Path:
+    """Where this process writes a file that will be renamed; `remove_abandoned` knows the form."""
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    return path.with_name(f".{name}.{socket.gethostname()}.{os.getpid()}.partial")
+
+
+def move_whole(partial: Path, path: Path, wait: bool = True) -> None:
+    """Give a complete file its name; see `written_whole`."""
+    if wait:
+        file = os.open(partial, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+    os.replace(partial, path)
 
 
 def _name_missing(error: OSError, size: int, missing: int) -> None:

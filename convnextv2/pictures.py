@@ -1,11 +1,20 @@
-"""What the drawing tools share: images from paths, objects and labels drawn, rows of pictures.
+"""What drawing shares, whatever the task: images from paths, colours, words, rows of pictures.
 
 Pictures are uint8 arrays (H, W, 3), RGB.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# An RGB colour for each class.
+Palette = Sequence[tuple[int, int, int]]
 
 
 def expand_images(paths: list[str]) -> list[str]:
@@ -31,7 +40,9 @@ def expand_images(paths: list[str]) -> list[str]:
     return found
 
 
-def write_grid(rows: list[list], titles: Sequence[str], out: str, gap: int = 6) -> None:
+def write_grid(
+    rows: list[list[np.ndarray]], titles: Sequence[str], out: str | Path, gap: int = 6
+) -> None:
     """Write rows of pictures as one PNG, a title above each column.
 
     Args:
@@ -68,7 +79,7 @@ def write_grid(rows: list[list], titles: Sequence[str], out: str, gap: int = 6) 
         raise SystemExit(f"cannot write {out}")
 
 
-def write_png(picture, out: str | Path) -> None:
+def write_png(picture: np.ndarray, out: str | Path) -> None:
     """Write a label map (H, W) or a picture; the file appears when it is complete."""
     import cv2
 
@@ -78,67 +89,49 @@ def write_png(picture, out: str | Path) -> None:
     AtomicLocalBackend().put(cv2.imencode(".png", pixels)[1].tobytes(), out)
 
 
-def outline(photograph, objects, palette, scale: int = 1, names: Sequence[str] = ()):
-    """The photograph with the outlines of instances: of masks where there are any, or of boxes.
+def to_rgb(image: np.ndarray, scale: int = 1) -> np.ndarray:
+    """A picture of an image as a config loads it.
 
     Args:
-        photograph: Already enlarged by `scale`.
-        objects: mmdet's instances, in pixels before the enlargement.
-        palette: An RGB colour for each label.
-        scale: Times that the photograph was enlarged.
-        names: Written with the score above each object that is as wide as the words; without
-            them nothing is.
+        image: (H, W, C). Three channels are BGR; of any other number the first is shown as grey.
+            Values are stretched if they exceed 8 bits.
+        scale: Times to enlarge it.
     """
-    import cv2
     import numpy as np
 
-    picture = photograph.copy()
-    masks = objects.get("masks")
-    boxes = (objects.bboxes.numpy().reshape(-1, 4) * scale).round().astype(int)
-    for i, label in enumerate(objects.labels.tolist()):
-        colour = tuple(palette[label])
-        x1, y1, x2, y2 = boxes[i].tolist()
-        if masks is None:
-            cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
-        else:
-            mask = np.asarray(getattr(masks, "masks", masks)[i], np.uint8)
-            mask = mask.repeat(scale, axis=0).repeat(scale, axis=1)
-            contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
-        if names:
-            text = f"{names[label]} {objects.scores[i]:.2f}"
-            _write(picture, text, (x1, max(y1 - 3, 9)), colour, room=x2 - x1)
-    return picture
+    image = image[..., ::-1] if image.shape[2:] == (3,) else image.reshape(*image.shape[:2], -1)
+    image = image if image.shape[2] == 3 else image[..., :1].repeat(3, axis=2)
+    factor = 255 / image.max() if image.max() > 255 else 1
+    picture = (image * factor).clip(0, 255).round().astype(np.uint8)
+    return np.ascontiguousarray(picture.repeat(scale, axis=0).repeat(scale, axis=1))
 
 
-def paint(photograph, labels, palette, scale: int = 1, names: Sequence[str] = ()):
-    """The photograph under the colours of its label map; what is black there stays as it is.
+def complete_palette(palette: object, number: int) -> list[tuple[int, int, int]]:
+    """A palette of at least so many RGB colours; with too few, all are drawn anew."""
+    import numpy as np
+
+    if isinstance(palette, (list, tuple)) and len(palette) >= number:
+        return [tuple(colour) for colour in palette]
+    colours = np.random.default_rng(0).integers(64, 256, (number, 3))
+    return [tuple(colour) for colour in colours.tolist()]
+
+
+def write_words(
+    picture: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    colour: tuple[int, int, int],
+    room: int | None = None,
+) -> None:
+    """Write into a picture.
 
     Args:
-        photograph: Already enlarged by `scale`.
-        labels: (H, W) before the enlargement; 255 is ignored.
-        palette: An RGB colour for each label.
-        scale: Times that the photograph was enlarged.
-        names: Written where each label has the most room; without them nothing is.
+        picture: It is changed.
+        text: Of ASCII letters.
+        place: x and y of the lower left corner.
+        colour: RGB.
+        room: Pixels; what is wider is not written.
     """
-    import cv2
-    import numpy as np
-
-    colours = np.zeros((256, 3), np.uint8)  # 255, ignored, stays black: uncoloured
-    colours[: len(palette)] = palette[:255]
-    labels = labels.repeat(scale, axis=0).repeat(scale, axis=1)
-    layer = colours[labels]
-    mixed = (0.45 * photograph + 0.55 * layer).astype(np.uint8)
-    picture = np.where(layer.any(axis=2, keepdims=True), mixed, photograph)
-    for label in np.unique(labels).tolist() if names else ():
-        room = cv2.distanceTransform(np.uint8(labels == label), cv2.DIST_L2, 3)
-        _, most, _, place = cv2.minMaxLoc(room)
-        if most > 8 and label < len(names):  # else the word would cover what it names
-            _write(picture, names[label], place, (255, 255, 255))
-    return picture
-
-
-def _write(picture, text: str, place: tuple[int, int], colour, room: int | None = None) -> None:
     import cv2
 
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.4

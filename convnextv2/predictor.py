@@ -1,12 +1,10 @@
 """Detectors and segmenters from a config and a checkpoint, for images of any size.
 
-    from convnextv2.predictor import Predictor
+from convnextv2.predictor import Predictor
 
-    predictor = Predictor("CONFIG", "work_dirs/NAME/epoch_36.pth")
-    for found in predictor(["a.jpg", "b.jpg"]):
-        print(found.source, found.sample.pred_instances.bboxes)
-
-Nothing is imported from the scripts beside this one, so that the installed package has it too.
+predictor = Predictor("CONFIG", "work_dirs/NAME/epoch_36.pth")
+for found in predictor(["a.jpg", "b.jpg"]):
+    print(found.source, found.sample.pred_instances.bboxes)
 """
 
 from __future__ import annotations
@@ -14,31 +12,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from convnextv2.pictures import complete_palette
+from convnextv2.results import Prediction
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from mmengine.config import Config
-    from mmengine.structures import BaseDataElement
+    from torch import Tensor, nn
+
+    from convnextv2.engine.tasks import PredictingTask
 
     Image = str | Path | np.ndarray
 
 
-class Prediction(NamedTuple):
-    """What a model found in one image."""
-
-    source: Image
-    """As it was given."""
-    image: np.ndarray
-    """(H, W, C) as the config loads it: BGR in all of ours."""
-    sample: BaseDataElement
-    """mmdet's or mmseg's, on the CPU, in pixels of `image`: ``pred_instances`` with ``bboxes``
-    (n, 4), ``scores``, ``labels`` and, where the model has them, ``masks`` (n, H, W); or
-    ``pred_sem_seg.data`` (1, H, W)."""
-
-
 class Predictor:
-    """A model of any detection or segmentation config with the weights of a checkpoint.
+    """A model of a config whose task predicts, with the weights of a checkpoint.
 
     Args:
         config: Path or what `mmengine.Config` made of it. Images are prepared as its
@@ -47,6 +38,8 @@ class Predictor:
         device: Such as ``cpu`` or ``cuda:1``; by default the GPU if there is one.
 
     Attributes:
+        task: The config's, detection or segmentation.
+        model: The network, on the device.
         classes: Their names, as the checkpoint has them, otherwise as the config has them.
         palette: An RGB colour for each.
         dataset: The config's test data set, none of whose files was read.
@@ -56,7 +49,7 @@ class Predictor:
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
-        ValueError: The config is none of detection or segmentation, the checkpoint does not fit
+        ValueError: The config is of no task that predicts, the checkpoint does not fit
             it or was refused, or there is no such device.
     """
 
@@ -64,41 +57,30 @@ class Predictor:
         self, config: str | Path | Config, checkpoint: str | Path, device: str | None = None
     ) -> None:
         from copy import deepcopy
-        from textwrap import shorten
 
         from mmengine.config import Config
-        from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
+        from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 
         from convnextv2.engine.config import read_config
-        from convnextv2.engine.types import find_class, find_task, is_a, walk_datasets
+        from convnextv2.engine.types import walk_datasets, without_labels
         from convnextv2.engine.weights import read_trained_model
 
         cfg = deepcopy(config) if isinstance(config, Config) else read_config(str(config))
-        scope, task = cfg.get("default_scope", "mmengine"), find_task(cfg)
-        if task not in ("detection", "segmentation") or "test_dataloader" not in cfg:
-            raise ValueError(f"{cfg.filename} is no config of detection or segmentation")
-        self._segments = task == "segmentation"
+        self.task = _find_task(cfg)
         self.device = find_device(device)
-        tensors, trained_meta = read_trained_model(str(checkpoint))
+        tensors, self.trained_meta = read_trained_model(str(checkpoint))
+        scope = cfg.get("default_scope", "mmengine")
         init_default_scope(scope)
-        cfg.model.backbone.init_cfg = None
-        self.model = MODELS.build(cfg.model).to(self.device).eval()
-        try:
-            self.model.load_state_dict(tensors)
-        except RuntimeError as error:
-            reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
-            raise ValueError(f"{checkpoint} does not fit {cfg.filename}. {reasons}") from error
+        self.model = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
 
         _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
         # Lazy: its classes and palette are wanted, not its files.
-        dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": True})
-        self.dataset, self.trained_meta = dataset, trained_meta
-        meta = {**dataset.metainfo, **trained_meta}
-        self.classes = list(meta["classes"])
+        self.dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": True})
+        meta = {**self.dataset.metainfo, **self.trained_meta}
+        self.classes: list[str] = list(meta["classes"])
         self.palette = complete_palette(meta.get("palette"), len(self.classes))
-        self.label_offset = int(getattr(dataset, "reduce_zero_label", False))
-        labels = "mmcv.transforms.loading.LoadAnnotations"
-        steps = [s for s in entry.pipeline if not is_a(find_class(s, TRANSFORMS, scope), labels)]
+        self.label_offset = int(getattr(self.dataset, "reduce_zero_label", False))
+        steps = without_labels(entry.pipeline, scope)
         self._load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
 
     def __call__(
@@ -153,8 +135,7 @@ class Predictor:
         image = results["img"]
         for transform in self._prepare:
             results = transform(results)
-        if self._segments:
-            pad_small(results)
+        self.task.prepare(results)
         return {**results, "source": source, "image": image}
 
     def _run(self, batch: list[dict]) -> Iterator[Prediction]:
@@ -164,8 +145,33 @@ class Predictor:
         with torch.inference_mode():
             found = self.model.test_step(data)
         for sample, result in zip(batch, found, strict=True):
-            result.pop("seg_logits", None)  # as large as the image, for each class
+            self.task.trim(result)
             yield Prediction(sample["source"], sample["image"], result.cpu())
+
+
+def _find_task(cfg: Config) -> PredictingTask:
+    from convnextv2.engine.tasks import PredictingTask, find_task, list_tasks
+
+    task = find_task(cfg)
+    if isinstance(task, PredictingTask) and "test_dataloader" in cfg:
+        return task
+    names = " or ".join(t.name for t in list_tasks() if isinstance(t, PredictingTask))
+    raise ValueError(f"{cfg.filename} is no config of {names}")
+
+
+def _build_model(cfg: Config, tensors: dict[str, Tensor], checkpoint: str | Path) -> nn.Module:
+    from textwrap import shorten
+
+    from mmengine.registry import MODELS
+
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
+        raise ValueError(f"{checkpoint} does not fit {cfg.filename}. {reasons}") from error
+    return model
 
 
 def load_file(load: Callable[[dict], dict], results: dict) -> dict:
@@ -191,26 +197,8 @@ def load_file(load: Callable[[dict], dict], results: dict) -> dict:
         raise UnreadableImageError(f"{printable(path)}: {reason}") from error
 
 
-def pad_small(sample: dict, smallest: int = 32) -> None:
-    """Repeat the last row or column of an image that is too small for the backbone's last stage.
-
-    mmdet pads by itself; mmseg cuts off again what is called padding.
-    """
-    import torch
-
-    height, width = sample["inputs"].shape[1:]
-    rows, columns = (
-        torch.arange(max(side, smallest)).clamp(max=side - 1) for side in (height, width)
-    )
-    if len(rows) > height or len(columns) > width:
-        sample["inputs"] = sample["inputs"][:, rows][:, :, columns]
-        padding = [0, len(columns) - width, 0, len(rows) - height]  # left, right, top, bottom
-        shape = (len(rows), len(columns))
-        sample["data_samples"].set_metainfo({"padding_size": padding, "pad_shape": shape})
-
-
-def find_device(name: str | None) -> object:
-    """The `torch.device` of a name, or the best that there is.
+def find_device(name: str | None) -> torch.device:
+    """The device of a name, or the best that there is.
 
     Raises:
         ValueError: There is no such device.
@@ -226,13 +214,3 @@ def find_device(name: str | None) -> object:
         reason = str(error).splitlines()[0]
         raise ValueError(f"no device {name!r} here; cpu always works ({reason})") from error
     return device
-
-
-def complete_palette(palette: object, number: int) -> list[tuple[int, int, int]]:
-    """A palette of at least so many RGB colours; with too few, all are drawn anew."""
-    import numpy as np
-
-    if isinstance(palette, (list, tuple)) and len(palette) >= number:
-        return [tuple(colour) for colour in palette]
-    colours = np.random.default_rng(0).integers(64, 256, (number, 3))
-    return [tuple(colour) for colour in colours.tolist()]

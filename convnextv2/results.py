@@ -1,9 +1,78 @@
-"""Results that are on the disk before a command has ended."""
+"""What a model finds in images, and files of it that are on the disk before a command has ended."""
+
+from __future__ import annotations
 
 import json
-import os
+from abc import abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
+
+from convnextv2.files import written_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.dataset import BaseDataset
+    from mmengine.structures import BaseDataElement
+    from torch import nn
+
+    Image = str | Path | np.ndarray
+
+
+class Prediction(NamedTuple):
+    """What a model found in one image."""
+
+    source: Image
+    """As it was given."""
+    image: np.ndarray
+    """(H, W, C) as the config loads it: BGR in all of ours."""
+    sample: BaseDataElement
+    """mmdet's or mmseg's, on the CPU, in pixels of `image`: ``pred_instances`` with ``bboxes``
+    (n, 4), ``scores``, ``labels`` and, where the model has them, ``masks`` (n, H, W); or
+    ``pred_sem_seg.data`` (1, H, W)."""
+
+
+class TrainedModel(Protocol):
+    """A model with what is known of its classes, such as a `Predictor`.
+
+    Attributes:
+        model: The network.
+        classes: Their names.
+        dataset: The config's test data set, none of whose files was read.
+        trained_meta: What the checkpoint says of the data set that it was trained on.
+        label_offset: What to add to a label for the data set's own files of labels.
+    """
+
+    model: nn.Module
+    classes: list[str]
+    dataset: BaseDataset
+    trained_meta: dict
+    label_offset: int
+
+
+class ResultsWriter(AbstractContextManager):
+    """Writes what is found in images, one after the other; its end is that of all of them."""
+
+    @abstractmethod
+    def add(self, prediction: Prediction, number: int, name: str) -> None:
+        """Write what was found in an image.
+
+        Args:
+            prediction: What was found.
+            number: The image's in this run, from 1.
+            name: Its path below a folder that holds all images.
+        """
+
+    def __exit__(self, *error: object) -> None:
+        """Complete the files."""
+
+    def describe(self) -> str:
+        """For the line about the number of images: what was found in all of them; may be empty."""
+        return ""
+
+    def warn(self) -> str:
+        """What a reader of the files must know; may be empty."""
+        return ""
 
 
 class ResultsFile:
@@ -24,7 +93,7 @@ class ResultsFile:
         self.count: int | None = None
         self._file: IO[str] | None = None
 
-    def __enter__(self) -> "ResultsFile":
+    def __enter__(self) -> ResultsFile:
         return self
 
     def add(self, entries: list[dict]) -> None:
@@ -40,16 +109,13 @@ class ResultsFile:
         if self._file is None:
             return
         self._file.close()
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        try:
-            with open(self.lines) as lines, open(partial, "w") as file:
-                file.write("[")
-                for number, line in enumerate(lines):
-                    file.write(("," if number else "") + "\n" + line.rstrip("\n"))
-                file.write("\n]\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with (
+            written_whole(self.path) as partial,
+            open(self.lines) as lines,
+            open(partial, "w") as file,
+        ):
+            file.write("[")
+            for number, line in enumerate(lines):
+                file.write(("," if number else "") + "\n" + line.rstrip("\n"))
+            file.write("\n]\n")
         self.lines.unlink()

@@ -12,10 +12,55 @@ from pathlib import Path
 
 import numpy as np
 
+from convnextv2.data_parts import Finding, Part
 from convnextv2.images import LoadImage, UnreadableImageError
 
-Finding = tuple[str, str]
 OUTSIDE = 1.0  # pixels by which an annotation may leave its image: rounding
+
+
+class CocoPart(Part):
+    """A data set in COCO's format."""
+
+    dataset = "mmdet.datasets.coco.CocoDataset"
+
+    def read(self) -> None:
+        """Check the annotations: seconds for COCO."""
+        self._content: dict | None = None
+        # Lazy: pycocotools cannot read a json that has faults.
+        if self.build([], lazy_init=True) is None:
+            return
+        root = self.entry.get("data_root") or ""
+        path = Path(root, self.entry.get("ann_file") or "")
+        self._content, self.findings = read_coco(path)
+        if self._content:
+            folder = Path(root, (self.entry.get("data_prefix") or {}).get("img", ""))
+            self.images = [str(folder / image["file_name"]) for image in self._content["images"]]
+            self.findings = check_coco(
+                self._content, str(path), folder, self.classes, self.name != "train"
+            )
+
+    def check_files(self) -> Iterator[list[Finding]]:
+        """Decode each image; one that is missing was named already."""
+        if not self._content:
+            return
+        load = self.build_loader()
+        for path, image in zip(self.images, self._content["images"], strict=True):
+            size = image["width"], image["height"]
+            yield read_image(path, size, load) if Path(path).is_file() else []
+
+    def count(self) -> dict[str, int]:
+        """Objects."""
+        if not self._content:
+            return {}
+        names = {category["id"]: category["name"] for category in self._content["categories"]}
+        counts = Counter(names.get(a["category_id"]) for a in self._content["annotations"])
+        return {name: counts[name] for name in self.classes}
+
+    def sizes(self) -> list[float]:
+        """Of the boxes."""
+        annotations = self._content["annotations"] if self._content else []
+        boxes = [a["bbox"] for a in annotations if len(a["bbox"]) == 4]
+        return [max(width * height, 0) ** 0.5 for _, _, width, height in boxes]
 
 
 def read_coco(path: str | Path) -> tuple[dict | None, list[Finding]]:

@@ -3,50 +3,140 @@
 A category id is what the annotation file calls a class; a label is the class's number, from 0.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mmengine.evaluator import BaseMetric
+
+from convnextv2.engine.types import is_a
 from convnextv2.files import AtomicLocalBackend
+from convnextv2.results import Prediction, ResultsFile, ResultsWriter, TrainedModel
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+    from torch import Tensor, nn
 
 
-def set_output(metric: dict, folder: str) -> None:
-    """Make mmdet's CocoMetric, given its entry of a config, write into a folder."""
-    metric["outfile_prefix"] = f"{folder}/results"
+class ObjectsWriter(ResultsWriter):
+    """``results.json``: the objects in images of any origin, as they are found.
 
-
-def check_categories(dataset: object) -> None:
-    """Stop before results of a COCO data set that would lack a category.
-
-    Raises:
-        SystemExit: Its annotation file lacks a class.
+    Args:
+        trained: The model; from now on it leaves out what scores less.
+        folder: Of the file.
+        score_thr: 0 to 1.
     """
-    classes = dataset.metainfo["classes"]
-    if len(dataset.cat_ids) != len(classes):
-        raise SystemExit(
-            f"{dataset.ann_file} has {len(dataset.cat_ids)} of the {len(classes)} classes among "
-            "its categories: their ids are needed to write results"
+
+    def __init__(self, trained: TrainedModel, folder: Path, score_thr: float) -> None:
+        raise_score_thr(trained.model, score_thr)
+        self.classes, self.score_thr = trained.classes, score_thr
+        self.category_ids = find_category_ids(trained)
+        self._file = ResultsFile(folder / "results.json")
+
+    def add(self, prediction: Prediction, number: int, name: str) -> None:
+        """Write the objects of one image, of which there may be none."""
+        found = prediction.sample.pred_instances
+        found = found[found.scores >= self.score_thr]
+        about = {"image_id": number, "file_name": name}
+        entries = to_results(found, self.classes, self.category_ids)
+        self._file.add([{**about, **entry} for entry in entries])
+
+    def __exit__(self, *error: object) -> None:
+        """Make the list, also at an error."""
+        self._file.__exit__(*error)
+
+    def describe(self) -> str:
+        """The number of objects."""
+        count = self._file.count
+        return "" if count is None else f"{count} objects of score {self.score_thr} or more"
+
+    def warn(self) -> str:
+        """Whether category ids had to be made up."""
+        if self._file.count is None or self.category_ids:
+            return ""
+        return (
+            "The checkpoint has no category ids and the config's annotation file cannot tell "
+            "them: category_id is the class's number, from 1 (category_id_unknown)"
         )
 
 
-def drop_boxes(path: Path) -> None:
-    """Make COCO's form of mask results: pycocotools would measure areas by the boxes."""
-    if path.is_file():
-        results = [
-            {k: v for k, v in r.items() if k != "bbox"} for r in json.loads(path.read_text())
-        ]
-        AtomicLocalBackend().put(json.dumps(results).encode(), path)
+class CocoResults(BaseMetric):
+    """``results.bbox.json`` and, of masks, ``results.segm.json``: a test set's objects.
+
+    Without boxes in the latter: pycocotools would measure areas by them.
+
+    Args:
+        folder: Of the files.
+        classes: Name of each label.
+        category_ids: Id of each label.
+    """
+
+    default_prefix = "results"
+
+    def __init__(self, folder: Path, classes: Sequence[str], category_ids: Sequence) -> None:
+        super().__init__()
+        self.folder, self.classes, self.category_ids = folder, classes, category_ids
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep the objects of each image: a list of boxes, and one of masks where there are any."""
+        for sample in data_samples:
+            found = sample["pred_instances"]
+            # Some detectors score their masks anew.
+            mask_scores = found.get("mask_scores", found["scores"]).tolist()
+            boxes, masks = [], []
+            entries = to_results(found, self.classes, self.category_ids)
+            for entry, mask_score in zip(entries, mask_scores, strict=True):
+                about = {"image_id": sample["img_id"], "category_id": entry["category_id"]}
+                boxes.append({**about, "bbox": entry["bbox"], "score": entry["score"]})
+                if "segmentation" in entry:
+                    mask = {"segmentation": entry["segmentation"], "score": mask_score}
+                    masks.append({**about, **mask})
+            self.results.append((boxes, masks if "masks" in found else None))
+
+    def compute_metrics(self, results: list) -> dict:
+        """Write the files; there is no score."""
+        lists = {"bbox": [boxes for boxes, _ in results]}
+        if all(masks is not None for _, masks in results):
+            lists["segm"] = [masks for _, masks in results]
+        for kind, images in lists.items():
+            content = json.dumps([entry for image in images for entry in image]).encode()
+            AtomicLocalBackend().put(content, self.folder / f"results.{kind}.json")
+        return {}
 
 
-def find_category_ids(predictor: object) -> list | None:
-    """The category id of each of a `Predictor`'s labels; None if nothing tells them.
+def find_test_ids(datasets: Sequence[BaseDataset]) -> list:
+    """The category id of each label of test data.
+
+    Args:
+        datasets: mmdet's, built, of the same classes.
+
+    Raises:
+        SystemExit: An annotation file lacks a class.
+    """
+    for dataset in datasets:
+        classes = dataset.metainfo["classes"]
+        if not is_a(type(dataset), "mmdet.datasets.coco.CocoDataset"):
+            return list(range(len(classes)))
+        if len(dataset.cat_ids) != len(classes):
+            raise SystemExit(
+                f"{dataset.ann_file} has {len(dataset.cat_ids)} of the {len(classes)} classes "
+                "among its categories: their ids are needed to write results"
+            )
+    return list(datasets[0].cat_ids)
+
+
+def find_category_ids(trained: TrainedModel) -> list | None:
+    """The category id of each of a model's labels; None if nothing tells them.
 
     As the checkpoint keeps them, or by the annotation file of the config's test data.
     """
-    ids = predictor.trained_meta.get("category_ids")
-    if ids and len(ids) == len(predictor.classes):
+    ids = trained.trained_meta.get("category_ids")
+    if ids and len(ids) == len(trained.classes):
         return list(ids)
-    return read_category_ids(getattr(predictor.dataset, "ann_file", ""), predictor.classes)
+    return read_category_ids(getattr(trained.dataset, "ann_file", ""), trained.classes)
 
 
 def read_category_ids(ann_file: str | Path, classes: Sequence[str]) -> list | None:
@@ -65,36 +155,40 @@ def read_category_ids(ann_file: str | Path, classes: Sequence[str]) -> list | No
 
 
 def to_results(
-    instances: object, classes: Sequence[str], category_ids: Sequence | None
+    instances: Mapping[str, Tensor], classes: Sequence[str], category_ids: Sequence | None
 ) -> list[dict]:
     """Results, without their image, of what was found in one.
 
     Args:
-        instances: mmdet's, on the CPU.
+        instances: mmdet's, or a dict of what is in them.
         classes: Name of each label.
         category_ids: Id of each label. None: they are not known; the label's number from 1 is
             written, and ``category_id_unknown`` beside it.
     """
-    from convnextv2.detection.coco import encode_mask
+    from convnextv2.detection.coco import encode_mask  # needs pycocotools
 
+    boxes, scores = instances["bboxes"].tolist(), instances["scores"].tolist()
+    masks = instances.get("masks")
+    if hasattr(masks, "cpu"):
+        masks = masks.cpu().numpy()
     results = []
-    for i, label in enumerate(instances.labels.tolist()):
-        x1, y1, x2, y2 = instances.bboxes[i].tolist()
+    for i, label in enumerate(instances["labels"].tolist()):
+        x1, y1, x2, y2 = boxes[i]
         entry = {
             "category_id": category_ids[label] if category_ids else label + 1,
             "category_name": classes[label],
             "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "score": instances.scores[i].item(),
+            "score": scores[i],
         }
         if not category_ids:
             entry["category_id_unknown"] = True
-        if "masks" in instances:
-            entry["segmentation"] = encode_mask(instances.masks[i].numpy())
+        if masks is not None:
+            entry["segmentation"] = encode_mask(masks[i])
         results.append(entry)
     return results
 
 
-def raise_score_thr(model: object, score_thr: float) -> None:
+def raise_score_thr(model: nn.Module, score_thr: float) -> None:
     """Let a detector leave out what scores less before it makes masks as large as the image.
 
     Args:

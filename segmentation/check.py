@@ -4,12 +4,55 @@ A finding is ``(level, text)``. ``fatal``: training would crash or learn somethi
 word. ``warning``: it works, but hardly as it was meant.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-Finding = tuple[str, str]
+from convnextv2.data_parts import Finding, Part
+from convnextv2.images import UnreadableImageError
+
+
+class MaskPart(Part):
+    """A data set of images and label masks."""
+
+    dataset = "mmseg.datasets.basesegdataset.BaseSegDataset"
+    unit = "pixels"
+
+    def read(self) -> None:
+        """Look for the files of images and masks."""
+        self._infos: list[dict] = []
+        dataset = self.build([], lazy_init=False)
+        if dataset is None:
+            return
+        self._infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+        self._pixels = np.zeros(len(self.classes), int)
+        self.images = [info["img_path"] for info in self._infos]
+        self.findings = check_pairs(self._infos, self.name)
+        self.findings += find_unpaired(self._infos, dataset.seg_map_suffix)
+
+    def check_files(self) -> Iterator[list[Finding]]:
+        """Decode each image and each mask."""
+        load = self.build_loader()
+        for info in self._infos:
+            findings, size = [], None
+            if Path(info["img_path"]).is_file():
+                try:
+                    size = load({"img_path": info["img_path"]})["img_shape"][::-1]
+                except UnreadableImageError as error:
+                    findings.append(("fatal", str(error)))
+            if Path(info.get("seg_map_path") or "").is_file():
+                more, counts = check_mask(
+                    info["seg_map_path"], size, len(self.classes), info["reduce_zero_label"]
+                )
+                findings += more
+                self._pixels += counts
+            yield findings
+
+    def count(self) -> dict[str, int]:
+        """Pixels, of the masks that were read."""
+        return dict(zip(self.classes, self._pixels.tolist(), strict=True)) if self._infos else {}
 
 
 def check_pairs(data_list: list[dict], name: str, with_labels: bool = True) -> list[Finding]:

@@ -15,8 +15,12 @@ end. Files are named after the images, sub-folders and suffix included: a/b.jpg 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import make_config_parser, run, share, whole
+
+if TYPE_CHECKING:
+    from convnextv2.predictor import Predictor
 
 
 def main() -> None:
@@ -73,72 +77,35 @@ def name_images(given: list[str], out: str) -> dict[str, str]:
     return found
 
 
-def infer(predictor, names: dict[str, str], out: Path, score_thr: float, batch_size: int) -> int:
+def infer(
+    predictor: "Predictor", names: dict[str, str], out: Path, score_thr: float, batch_size: int
+) -> int:
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
-    from convnextv2.detection.results import find_category_ids, raise_score_thr, to_results
-    from convnextv2.results import ResultsFile
+    from convnextv2.pictures import to_rgb, write_png
 
-    raise_score_thr(predictor.model, score_thr)
-    category_ids = find_category_ids(predictor)
+    task, palette, classes = predictor.task, predictor.palette, predictor.classes
     numbers = {path: number for number, path in enumerate(names, 1)}
-    unreadable, done = [], 0
-    with ResultsFile(out / "results.json") as results:
+    unreadable: list[Exception] = []
+    done = 0
+    with task.open_results(predictor, out, score_thr) as results:
         for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
-            path = prediction.source
             done += 1
-            if "pred_sem_seg" in prediction.sample:
-                write_labels(predictor, prediction, names[path], out)
-                continue
-            found = prediction.sample.pred_instances
-            found = found[found.scores >= score_thr]
-            picture = out / "pictures" / f"{names[path]}.png"
-            draw_objects(predictor, prediction.image, found, picture)
-            about = {"image_id": numbers[path], "file_name": names[path]}
-            entries = to_results(found, predictor.classes, category_ids)
-            results.add([{**about, **entry} for entry in entries])
-    detects = results.count is not None
-    if detects and not category_ids:
-        print(
-            "The checkpoint has no category ids and the config's annotation file cannot tell "
-            "them: category_id is the class's number, from 1 (category_id_unknown)"
-        )
-    objects = f", {results.count} objects of score {score_thr} or more" if detects else ""
-    print(f"{done} of {len(names)} images{objects}: {out.absolute()}")
+            name, picture = names[prediction.source], to_rgb(prediction.image)
+            picture = task.draw_found(
+                picture, prediction.sample, palette, names=classes, score_thr=score_thr
+            )
+            write_png(picture, out / "pictures" / f"{name}.png")
+            results.add(prediction, numbers[prediction.source], name)
+    if warning := results.warn():
+        print(warning)
+    found = ", ".join([f"{done} of {len(names)} images", *filter(None, [results.describe()])])
+    print(f"{found}: {out.absolute()}")
     if unreadable:
         lines = "".join(f"\n  {error}" for error in unreadable)
         print(f"{len(unreadable)} of {len(names)} images could not be read:{lines}")
     return 0 if done else 1
-
-
-def draw_objects(predictor, image, found, path: Path) -> None:
-    """Draw instances into their image."""
-    from convnextv2.pictures import outline, write_png
-
-    write_png(outline(to_rgb(image), found, predictor.palette, names=predictor.classes), path)
-
-
-def write_labels(predictor, prediction, name: str, out: Path) -> None:
-    """Draw the label map of one image and write it."""
-    from convnextv2.pictures import paint, write_png
-    from convnextv2.segmentation.results import to_label_map
-
-    labels = to_label_map(prediction.sample, 0)
-    drawn = paint(to_rgb(prediction.image), labels, predictor.palette, names=predictor.classes)
-    write_png(drawn, out / "pictures" / f"{name}.png")
-    labels = to_label_map(prediction.sample, predictor.label_offset)
-    write_png(labels, out / "labels" / f"{name}.png")
-
-
-def to_rgb(image):
-    """A picture of a loaded image: BGR turned, other than three channels as grey, 8 bits."""
-    import numpy as np
-
-    image = image[..., ::-1] if image.shape[2:] == (3,) else image.reshape(*image.shape[:2], -1)
-    image = image if image.shape[2] == 3 else image[..., :1].repeat(3, axis=2)
-    factor = 255 / image.max() if image.max() > 255 else 1
-    return np.ascontiguousarray((image * factor).clip(0, 255).round().astype(np.uint8))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from convnextv2.engine.processes import (
     limit_waiting,
 )
 from convnextv2.engine.settings import need_entries
-from convnextv2.engine.types import find_task
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -67,7 +66,7 @@ def main() -> None:
 
         if newest := newest_checkpoint(cfg.work_dir):
             cfg.resume, cfg.load_from = True, newest
-    if first_process() and find_task(cfg) != "pretraining":
+    if first_process():
         from convnextv2.data_checks import refuse_fatal
 
         refuse_fatal(cfg)

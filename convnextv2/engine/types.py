@@ -8,16 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
     from mmengine.registry import Registry
-
-# Task -> the class that the models of a task descend from.
-_TASKS = {
-    "pretraining": "convnextv2.pretrain.fcmae.FCMAE",
-    "detection": "mmdet.models.detectors.base.BaseDetector",
-    "segmentation": "mmseg.models.segmentors.base.BaseSegmentor",
-    "classification": "mmpretrain.models.classifiers.base.BaseClassifier",
-}
 
 
 def find_class(entry: object, registry: "Registry", scope: str | None = None) -> type | None:
@@ -60,17 +51,6 @@ def is_a(found: type | None, *names: str) -> bool:
     return False
 
 
-def find_task(cfg: "Config") -> str | None:
-    """``pretraining``, ``classification``, ``detection`` or ``segmentation``, by the model.
-
-    None of a model of none of these kinds.
-    """
-    from mmengine.registry import MODELS
-
-    found = find_class(cfg.get("model"), MODELS, cfg.get("default_scope"))
-    return next((task for task, name in _TASKS.items() if is_a(found, name)), None)
-
-
 def walk_datasets(entry: dict | None, where: str = "dataset") -> Iterator[tuple[str, dict]]:
     """The data sets inside of wrappers of any depth, each with its setting's name.
 
@@ -78,20 +58,31 @@ def walk_datasets(entry: dict | None, where: str = "dataset") -> Iterator[tuple[
         entry: A data set's, such as ``cfg.train_dataloader.dataset``; None has none.
         where: Name of its setting.
     """
-    if not entry:
-        return
+    for setting, found in walk_entries(entry, where):
+        if not list(_list_inner(found, setting)):
+            yield setting, found
+
+
+def walk_entries(entry: dict | None, where: str = "dataset") -> Iterator[tuple[str, dict]]:
+    """The same with the wrappers, each before what is in it."""
+    if entry:
+        yield where, entry
+        for setting, child in _list_inner(entry, where):
+            yield from walk_entries(child, setting)
+
+
+def _list_inner(entry: dict, where: str) -> Iterator[tuple[str, dict]]:
+    """What a wrapper wraps, each with its setting's name; nothing of a data set."""
     inner = entry.get("dataset") or entry.get("datasets")
     if isinstance(inner, dict):
-        yield from walk_datasets(inner, f"{where}.dataset")
+        yield f"{where}.dataset", inner
     elif isinstance(inner, (list, tuple)):
         for number, child in enumerate(inner):
-            yield from walk_datasets(child, f"{where}.datasets.{number}")
-    else:
-        yield where, entry
+            yield f"{where}.datasets.{number}", child
 
 
 def walk_built_datasets(dataset: object) -> Iterator[object]:
-    """The same of data sets that are built."""
+    """What `walk_datasets` finds, of data sets that are built."""
     inner = getattr(dataset, "dataset", None)
     for child in getattr(dataset, "datasets", () if inner is None else (inner,)):
         yield from walk_built_datasets(child)
@@ -104,3 +95,25 @@ def list_metrics(evaluator: dict | list | None) -> list[dict]:
     if isinstance(evaluator, dict) and "metrics" in evaluator:
         evaluator = evaluator["metrics"]
     return evaluator if isinstance(evaluator, list) else [evaluator] if evaluator else []
+
+
+def without_labels(pipeline: list, scope: str | None) -> list:
+    """The steps of a pipeline that do not load annotations; those inside of others are left out.
+
+    Args:
+        pipeline: Entries of transforms, or lists of them; some are changed.
+        scope: The config's ``default_scope``.
+    """
+    from mmengine.registry import TRANSFORMS
+
+    labels = "mmcv.transforms.loading.LoadAnnotations"
+    kept = [
+        step
+        for step in pipeline
+        if isinstance(step, list) or not is_a(find_class(step, TRANSFORMS, scope), labels)
+    ]
+    for step in kept:
+        if "transforms" in step:  # TestTimeAug has lists of alternatives, of which none is empty
+            alternatives = [without_labels(entry, scope) for entry in step["transforms"]]
+            step["transforms"] = [entry for entry in alternatives if entry]
+    return kept

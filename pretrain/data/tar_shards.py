@@ -1,7 +1,6 @@
 """Unlabelled images in tar shards, as webdataset writes them, for pre-training."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from rich.progress import track
 
 from convnextv2.archives import DAMAGE, read_tar
 from convnextv2.downloads import once_a_machine
-from convnextv2.files import IMAGE_SUFFIXES, is_hidden
+from convnextv2.files import IMAGE_SUFFIXES, is_hidden, written_whole
 from convnextv2.registry import DATASETS
 from convnextv2.transfers import Transfer, is_address
 
@@ -128,20 +127,21 @@ def fetch(addresses: list[str], folder: Path) -> dict[str, Path]:
 
 
 def _copy(address: str, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        if is_address(address):
-            Transfer(address, partial).run()
-        else:
-            with _webdataset().gopen(address) as source, open(partial, "wb") as target:
-                while block := source.read(2**20):
-                    target.write(block)
-        read_index(partial)  # a connection that breaks off leaves a truncated one
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            _fetch(address, partial)
+            read_index(partial)  # a connection that breaks off leaves a truncated one
     except (OSError, ValueError) as error:
         raise ValueError(f"{address} could not be copied to {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _fetch(address: str, path: Path) -> None:
+    if is_address(address):
+        Transfer(address, path).run()
+        return
+    with _webdataset().gopen(address) as source, open(path, "wb") as target:
+        while block := source.read(2**20):
+            target.write(block)
 
 
 def _expand(pattern: str) -> list[str]:

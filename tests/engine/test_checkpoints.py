@@ -18,7 +18,9 @@ from convnextv2.engine.fsdp import ShardedStrategy
 from convnextv2.engine.plain_pickles import load_plain
 from convnextv2.engine.runner import StrictFlexibleRunner, StrictRunner
 from convnextv2.engine.signals import StopOnSignalHook
-from convnextv2.files import AtomicLocalBackend
+from convnextv2.files import AtomicLocalBackend, remove_abandoned, written_whole
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -52,6 +54,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(old):
         AtomicLocalBackend().put("not bytes", path)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_the_longest_names_can_be_written(tmp_path, wait):
+    path = tmp_path / ("ä" * 127 + "x")  # 255 bytes
+    with written_whole(path, wait) as partial:
+        partial.write_bytes(b"half")
+        assert list(tmp_path.iterdir()) == [partial]
+        assert remove_abandoned(tmp_path) == []  # of a living process
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {path.name: b"half"}
+
+
+def test_files_are_renamed_in_one_place():
+    folders = ("convnextv2", "backbone", "pretrain", "detection", "segmentation", "tools")
+    paths = [path for folder in folders for path in (REPO / folder).rglob("*.py")]
+    renaming = [path.name for path in paths if "os.replace(" in path.read_text()]
+    assert sorted(renaming) == ["files.py", "prepare_demo.py"]  # the latter's is a folder
 
 
 def test_shards_are_renamed_into_place(old, monkeypatch):

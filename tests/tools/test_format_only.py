@@ -112,11 +112,3 @@ def test_nothing_starts_that_could_not_be_written(secret, untrained, tmp_path):
     assert status == 1, output
     assert "2 images share a name, such as" in output
     assert f"{tmp_path}/b/0.png" in output
-
-
-def test_a_metric_that_writes_nothing_is_refused(secret, untrained):
-    options = "--cfg-options", "test_evaluator.type=DumpResults"
-    args = config("upernet"), untrained("upernet"), "--out", "none", *options
-    status, output = run(secret, "test.py", *args)
-    assert status == 2, output
-    assert "only CocoMetric, FasterCocoMetric and IoUMetric write" in output

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.model import BaseModel
 
-# Where the paper counts: Tables 6 and 7; pre-training at its crop size.
-SHAPES = {"detection": (800, 1280), "segmentation": (512, 2048)}
-DEFAULT_SHAPE = (224, 224)
-
 
 def main() -> None:
     """Command line entry."""
@@ -36,11 +32,11 @@ def main() -> None:
 
     from convnextv2.engine.config import read_config
     from convnextv2.engine.settings import need_entries
-    from convnextv2.engine.types import find_task
+    from convnextv2.engine.tasks import Task, find_task
 
     cfg = read_config(args.config, args.cfg_options)
     need_entries(cfg, args.config, "model")
-    shape = tuple(args.shape or SHAPES.get(find_task(cfg) or "", DEFAULT_SHAPE))
+    shape = tuple(args.shape or (find_task(cfg) or Task).image_shape)
     model = build(cfg)
     show(args.config, shape, count_parameters(model), count_macs(model, shape))
 

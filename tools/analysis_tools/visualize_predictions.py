@@ -1,14 +1,19 @@
 """Draw the test images of a config: photograph, ground truth, prediction. Outlines, no labels."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convnextv2.engine.cli import make_runner_parser, run, share, whole
 from convnextv2.engine.config import load_config
 from convnextv2.engine.inputs import check_inputs
 from convnextv2.engine.outputs import check_file
 from convnextv2.engine.processes import do_without_gpu
-from convnextv2.pictures import outline, paint, write_grid
+from convnextv2.pictures import to_rgb, write_grid
 from convnextv2.predictor import Predictor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.config import Config
 
 PICTURES = (".png", ".jpg", ".jpeg")
 COLUMNS = ("photograph", "ground truth", "prediction")
@@ -45,39 +50,28 @@ def main() -> None:
     print(f"{len(rows)} images: {Path(args.out).absolute()}")
 
 
-def predict(cfg, checkpoint: str, max_images: int, score_thr: float, scale: int) -> list[list]:
+def predict(
+    cfg: "Config", checkpoint: str, max_images: int, score_thr: float, scale: int
+) -> list[list["np.ndarray"]]:
     """Run the model on test images spread over the data set.
 
     Returns:
         For each image the pictures of `COLUMNS`, uint8 RGB.
     """
-    import cv2
     import numpy as np
-    import torch
-    from mmengine.dataset import pseudo_collate
     from mmengine.registry import DATASETS
 
     predictor = Predictor(cfg, checkpoint)
-    model, palette = predictor.model, predictor.palette
+    task, palette = predictor.task, predictor.palette
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     rows = []
     for index in np.linspace(0, len(dataset) - 1, min(max_images, len(dataset))).round():
-        sample = dataset[int(index)]
-        with torch.inference_mode():
-            (result,) = model.test_step(pseudo_collate([sample]))
-        result = result.cpu()
-        photograph = cv2.imread(result.img_path)[..., ::-1]
-        photograph = np.ascontiguousarray(photograph.repeat(scale, axis=0).repeat(scale, axis=1))
-        if "gt_sem_seg" in sample["data_samples"]:
-            truth = sample["data_samples"].gt_sem_seg.data[0].numpy()
-            found = result.pred_sem_seg.data[0].numpy()
-            drawn = [paint(photograph, labels, palette, scale) for labels in (truth, found)]
-        else:
-            truth = sample["data_samples"].gt_instances
-            found = result.pred_instances
-            found = found[found.scores > score_thr]
-            drawn = [outline(photograph, objects, palette, scale) for objects in (truth, found)]
-        rows.append([photograph, *drawn])
+        truth = dataset[int(index)]["data_samples"]
+        (found,) = predictor(truth.img_path)
+        photograph = to_rgb(found.image, scale)
+        truth = task.draw_truth(photograph, truth, palette, scale)
+        drawn = task.draw_found(photograph, found.sample, palette, scale, score_thr=score_thr)
+        rows.append([photograph, truth, drawn])
     return rows
 
 

@@ -173,7 +173,8 @@ def write_trees(source: Path, out: Path) -> dict[str, tuple[int, int]]:
     Returns:
         Part of the data -> numbers of images and of annotations.
     """
-    from convnextv2.detection.coco import CocoWriter, crop_annotations
+    from convnextv2.detection.coco import CocoWriter
+    from convnextv2.detection.tiles import crop_annotations
 
     print("cutting aerial photographs", flush=True)
     for file, stem in UNLABELLED.items():
@@ -195,7 +196,8 @@ def write_trees(source: Path, out: Path) -> dict[str, tuple[int, int]]:
 
 def write_nuclei(source: Path, out: Path) -> dict[str, tuple[int, int]]:
     """Fluorescence images in tiles with instance masks and label maps; see `write_trees`."""
-    from convnextv2.detection.coco import CocoWriter, crop_annotations
+    from convnextv2.detection.coco import CocoWriter
+    from convnextv2.detection.tiles import crop_annotations
 
     print("cutting nuclei", flush=True)
     image, instances = read(source / "img2d.tif"), read(source / "mask2d.tif")
@@ -258,7 +260,7 @@ def cut(
     image: np.ndarray, tile_size: int, overlap: int, stem: str
 ) -> Iterator[tuple[str, tuple[int, int, int, int], np.ndarray]]:
     """File name, place (see `tile_boxes`) and pixels of each tile of an image."""
-    from convnextv2.detection.coco import tile_boxes
+    from convnextv2.detection.tiles import tile_boxes
 
     for x0, y0, x1, y1 in tile_boxes(image.shape, tile_size, overlap):
         yield f"{stem}_x{x0:04d}_y{y0:04d}.png", (x0, y0, x1, y1), image[y0:y1, x0:x1]

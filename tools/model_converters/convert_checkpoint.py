@@ -7,14 +7,10 @@ any dict (state_dict, model_ema); of a detector or segmenter the backbone is tak
 has it more than once, --prefix chooses.
 """
 
-import os
 from pathlib import Path
 
 from convnextv2.engine.cli import make_parser, run
 from convnextv2.engine.outputs import check_file
-
-# The key below which a layout's .pth files keep their tensors; the others have them at the top.
-WRAPPERS = {"official": "model", "minkowski": "model", "mmpretrain": "state_dict"}
 
 
 def main() -> None:
@@ -53,6 +49,7 @@ def convert(source: str, target: Path, layout: str, prefix: str | None = None) -
     """
     from convnextv2.backbone.checkpoint_keys import convert_keys
     from convnextv2.backbone.find_weights import find_weights
+    from convnextv2.backbone.write_weights import write_weights
     from convnextv2.engine.weights import read_content
 
     found = find_weights(read_content(source), prefix, source)
@@ -64,7 +61,7 @@ def convert(source: str, target: Path, layout: str, prefix: str | None = None) -
             "If the network lies elsewhere in the file, say so with --prefix."
         )
     tensors, unknown, reshaped = convert_keys(found.tensors, found.layout, layout)
-    write(tensors, target, layout)
+    write_weights(tensors, target, layout)
     parts = sorted({".".join(key.split(".")[:2]) for key in unknown})
     left_out = f" ({', '.join(parts)})" if parts else ""
     where = f" below {found.prefix!r}" if found.prefix else ""
@@ -73,32 +70,6 @@ def convert(source: str, target: Path, layout: str, prefix: str | None = None) -
         f"{len(reshaped)} reshaped, {len(unknown)} without a place there left out{left_out}, "
         f"{found.others} of other parts left out"
     )
-
-
-def write(tensors: dict, target: Path, layout: str, **metadata: str) -> None:
-    """Write tensors as people with that layout expect them; completely or not at all.
-
-    Args:
-        tensors: By name.
-        target: Ends in .safetensors, or in anything else for torch's format.
-        layout: Whose people.
-        metadata: Kept in the head of a .safetensors file.
-    """
-    import torch
-
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        if target.suffix == ".safetensors":
-            from safetensors.torch import save_file
-
-            own_memory = {k: v.clone().contiguous() for k, v in tensors.items()}
-            save_file(own_memory, partial, metadata={"format": "pt", **metadata})
-        else:
-            wrapper = WRAPPERS.get(layout)
-            torch.save({wrapper: tensors} if wrapper else tensors, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

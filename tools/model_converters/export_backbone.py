@@ -53,8 +53,8 @@ def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = No
     """
     from convnextv2.backbone import ConvNeXtV2
     from convnextv2.backbone.pretrained import fill_backbone, find_backbone
+    from convnextv2.backbone.write_weights import write_weights
     from convnextv2.engine.weights import read_training_facts
-    from convnextv2.tools.model_converters.convert_checkpoint import write
 
     backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
     network = ConvNeXtV2(**backbone)
@@ -75,7 +75,7 @@ def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = No
             }
         ),
     }
-    write(state_dict, target, "convnextv2", **facts)
+    write_weights(state_dict, target, "convnextv2", **facts)
     return f"{target}: {len(state_dict)} tensors; " + ", ".join(
         f"{k} {v}" for k, v in facts.items()
     )

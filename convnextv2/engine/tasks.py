@@ -1,0 +1,149 @@
+"""The task of a config, and what differs by task.
+
+Each task's folder describes its own in ``task.py``, as `TASK`, and nothing else asks which task it
+is. A new task is a folder with such a file, and its name in `FOLDERS`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from convnextv2.engine.types import find_class, is_a
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
+    from mmengine.structures import BaseDataElement
+
+    from convnextv2.data_parts import Part
+    from convnextv2.pictures import Palette
+    from convnextv2.results import ResultsWriter, TrainedModel
+
+# Packages of `convnextv2` that have a `task.py`.
+FOLDERS = ("pretrain", "detection", "segmentation")
+
+
+class Task:
+    """What a task has that others have not.
+
+    Attributes:
+        name: As it is said in messages.
+        model: Full name of the class that its models descend from.
+        image_shape: (H, W) of the image with which its networks' costs are compared.
+        parts: The kinds of its data sets that can be checked.
+    """
+
+    name: ClassVar[str]
+    model: ClassVar[str]
+    image_shape: ClassVar[tuple[int, int]] = (224, 224)
+    parts: ClassVar[tuple[type[Part], ...]] = ()
+
+
+class PredictingTask(Task, ABC):
+    """A task of which predictions for an image can be drawn and written.
+
+    A sample is what the framework's model returns for an image, with the ground truth beside it if
+    it was loaded. A picture is (H, W, 3), uint8, RGB.
+    """
+
+    @abstractmethod
+    def draw_truth(
+        self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1
+    ) -> np.ndarray:
+        """The picture with the ground truth drawn into it.
+
+        Args:
+            picture: Already enlarged by `scale`.
+            sample: On the CPU, in pixels before the enlargement.
+            palette: A colour for each class.
+            scale: Times that the picture was enlarged.
+        """
+
+    @abstractmethod
+    def draw_found(
+        self,
+        picture: np.ndarray,
+        sample: BaseDataElement,
+        palette: Palette,
+        scale: int = 1,
+        names: Sequence[str] = (),
+        score_thr: float = 0.0,
+    ) -> np.ndarray:
+        """The picture with what was found drawn into it.
+
+        Args:
+            picture: Already enlarged by `scale`.
+            sample: On the CPU, in pixels before the enlargement.
+            palette: A colour for each class.
+            scale: Times that the picture was enlarged.
+            names: Of the classes, to be written; without them no words are.
+            score_thr: What scores less is left out, where the task has scores.
+        """
+
+    @abstractmethod
+    def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> ResultsWriter:
+        """The writer of what a model finds in images of any origin.
+
+        Args:
+            trained: The model, and what is known of its classes.
+            folder: To write into.
+            score_thr: What scores less is left out, where the task has scores.
+        """
+
+    @abstractmethod
+    def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> BaseMetric:
+        """A metric that scores nothing and writes the predictions for a test set.
+
+        Args:
+            datasets: That the test set is put together of.
+            folder: To write into.
+
+        Raises:
+            SystemExit: The results would not be complete, or overwrite each other.
+        """
+
+    @abstractmethod
+    def set_pictures(self, cfg: Config, folder: str) -> None:
+        """Let the framework's visualization hook draw test images into a folder.
+
+        Args:
+            cfg: Of the test; it is changed. The hook is there, and on.
+            folder: To draw into.
+        """
+
+    def leave_labels(self, entry: dict) -> None:
+        """Change a data set's entry so that it does not look for the files of labels.
+
+        Its pipeline is another matter, the same for every task.
+        """
+
+    def prepare(self, sample: dict) -> None:
+        """Change a packed image so that the network can take it, whatever its size.
+
+        Args:
+            sample: What the test pipeline gave: ``inputs`` (C, H, W) and ``data_samples``.
+        """
+
+    def trim(self, sample: BaseDataElement) -> None:
+        """Take out of a prediction what needs much memory and nobody asks for."""
+
+
+@cache
+def list_tasks() -> tuple[Task, ...]:
+    """What each folder of `FOLDERS` says of its task; none needs mmdet or mmseg for that."""
+    return tuple(import_module(f"convnextv2.{folder}.task").TASK for folder in FOLDERS)
+
+
+def find_task(cfg: Config) -> Task | None:
+    """The task of a config, by its model's class; None of a model of none of the tasks."""
+    from mmengine.registry import MODELS
+
+    found = find_class(cfg.get("model"), MODELS, cfg.get("default_scope"))
+    return next((task for task in list_tasks() if is_a(found, task.model)), None)

@@ -1,0 +1,50 @@
+"""Objects drawn into their image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from convnextv2.pictures import Palette, write_words
+
+if TYPE_CHECKING:
+    from mmengine.structures import InstanceData
+
+
+def outline(
+    photograph: np.ndarray,
+    objects: InstanceData,
+    palette: Palette,
+    scale: int = 1,
+    names: Sequence[str] = (),
+) -> np.ndarray:
+    """The photograph with the outlines of instances: of masks where there are any, or of boxes.
+
+    Args:
+        photograph: Already enlarged by `scale`.
+        objects: mmdet's instances, in pixels before the enlargement.
+        palette: An RGB colour for each label.
+        scale: Times that the photograph was enlarged.
+        names: Written with the score above each object that is as wide as the words; without
+            them nothing is.
+    """
+    picture = photograph.copy()
+    masks = objects.get("masks")
+    boxes = (objects.bboxes.numpy().reshape(-1, 4) * scale).round().astype(int)
+    for i, label in enumerate(objects.labels.tolist()):
+        colour = tuple(palette[label])
+        x1, y1, x2, y2 = boxes[i].tolist()
+        if masks is None:
+            cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
+        else:
+            mask = np.asarray(getattr(masks, "masks", masks)[i], np.uint8)
+            mask = mask.repeat(scale, axis=0).repeat(scale, axis=1)
+            contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
+        if names:
+            text = f"{names[label]} {objects.scores[i]:.2f}"
+            write_words(picture, text, (x1, max(y1 - 3, 9)), colour, room=x2 - x1)
+    return picture

@@ -1,0 +1,67 @@
+"""Detection and instance segmentation, among the tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convnextv2.engine.tasks import PredictingTask
+
+from .check import CocoPart
+from .draw import outline
+from .results import CocoResults, ObjectsWriter, find_test_ids
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
+    from mmengine.structures import BaseDataElement
+
+    from convnextv2.pictures import Palette
+    from convnextv2.results import TrainedModel
+
+
+class Detection(PredictingTask):
+    """Boxes, and masks where the model has them; of mmdet."""
+
+    name = "detection"
+    model = "mmdet.models.detectors.base.BaseDetector"
+    image_shape = (800, 1280)  # as in the paper's Table 6
+    parts = (CocoPart,)
+
+    def draw_truth(
+        self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1
+    ) -> np.ndarray:
+        """Outlines of the annotated objects."""
+        return outline(picture, sample.gt_instances, palette, scale)
+
+    def draw_found(
+        self,
+        picture: np.ndarray,
+        sample: BaseDataElement,
+        palette: Palette,
+        scale: int = 1,
+        names: Sequence[str] = (),
+        score_thr: float = 0.0,
+    ) -> np.ndarray:
+        """Outlines of the objects that score as much."""
+        found = sample.pred_instances
+        return outline(picture, found[found.scores >= score_thr], palette, scale, names)
+
+    def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> ObjectsWriter:
+        """``results.json``."""
+        return ObjectsWriter(trained, folder, score_thr)
+
+    def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> CocoResults:
+        """``results.bbox.json`` and ``results.segm.json``."""
+        return CocoResults(folder, datasets[0].metainfo["classes"], find_test_ids(datasets))
+
+    def set_pictures(self, cfg: Config, folder: str) -> None:
+        """Set mmdet's ``test_out_dir``."""
+        # mmdet joins a relative one to the work dir and a time stamp, again for each image.
+        cfg.default_hooks.visualization["test_out_dir"] = os.path.abspath(folder)
+
+
+TASK = Detection()

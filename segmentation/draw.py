@@ -1,0 +1,40 @@
+"""Label maps drawn over their image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from convnextv2.pictures import Palette, write_words
+
+
+def paint(
+    photograph: np.ndarray,
+    labels: np.ndarray,
+    palette: Palette,
+    scale: int = 1,
+    names: Sequence[str] = (),
+) -> np.ndarray:
+    """The photograph under the colours of its label map; what is black there stays as it is.
+
+    Args:
+        photograph: Already enlarged by `scale`.
+        labels: (H, W) before the enlargement; 255 is ignored.
+        palette: An RGB colour for each label.
+        scale: Times that the photograph was enlarged.
+        names: Written where each label has the most room; without them nothing is.
+    """
+    colours = np.zeros((256, 3), np.uint8)  # 255, ignored, stays black: uncoloured
+    colours[: len(palette)] = palette[:255]
+    labels = labels.repeat(scale, axis=0).repeat(scale, axis=1)
+    layer = colours[labels]
+    mixed = (0.45 * photograph + 0.55 * layer).astype(np.uint8)
+    picture = np.where(layer.any(axis=2, keepdims=True), mixed, photograph)
+    for label in np.unique(labels).tolist() if names else ():
+        room = cv2.distanceTransform(np.uint8(labels == label), cv2.DIST_L2, 3)
+        _, most, _, place = cv2.minMaxLoc(room)
+        if most > 8 and label < len(names):  # else the word would cover what it names
+            write_words(picture, names[label], place, (255, 255, 255))
+    return picture
