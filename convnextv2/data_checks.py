@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,26 +76,32 @@ def check_overlap(parts: list[Part]) -> list[Finding]:
 
     Only files of one size are read.
     """
-    by_size = defaultdict(lambda: defaultdict(list))
+    by_size: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for part in parts:
         for path in part.images:
             if os.path.isfile(path):
                 by_size[os.path.getsize(path)][part.name].append(path)
-    findings = []
-    for groups in by_size.values():
-        others = [path for name, paths in groups.items() if name != "train" for path in paths]
-        if "train" in groups and others:
-            contents = defaultdict(list)
-            for path in others:
-                contents[_digest(path)].append(path)
-            for path in groups["train"]:
-                for twin in contents.get(_digest(path), ()):
-                    findings.append(("warning", f"in training and elsewhere: {path} is {twin}"))
-    return findings
+    return [
+        ("warning", f"in training and elsewhere: {path} is {twin}")
+        for groups in by_size.values()
+        for path, twin in _find_twins(groups)
+    ]
+
+
+def _find_twins(groups: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Paths of the training part, and those of others with the same content."""
+    others = [path for name, paths in groups.items() if name != "train" for path in paths]
+    if "train" not in groups or not others:
+        return
+    contents = defaultdict(list)
+    for path in others:
+        contents[_digest(path)].append(path)
+    for path in groups["train"]:
+        yield from ((path, twin) for twin in contents.get(_digest(path), ()))
 
 
 def _num_classes(model: object, where: str) -> Iterator[tuple[str, int]]:
-    children = model.items() if isinstance(model, dict) else ()
+    children: Iterable[tuple] = model.items() if isinstance(model, dict) else ()
     if isinstance(model, (list, tuple)):
         children = enumerate(model)
     for key, value in children:

@@ -65,14 +65,12 @@ def check_scope(scope: str | None) -> None:
     Raises:
         LibraryError: What is wrong, and the command that mends it.
     """
-    for module in _NEEDED.get(scope, ()):
+    for module in _NEEDED.get(scope or "", ()):
         _check_library(module)
         if module == "mmcv":
             _check_operators()
-    if (
-        scope == "mmdet" and find_family() == "openmmlab"
-    ):  # by which its mmengine finds mmdet:: configs
-        _check_library("pkg_resources")
+    if scope == "mmdet" and find_family() == "openmmlab":
+        _check_library("pkg_resources")  # by which its mmengine finds `mmdet::` configs
 
 
 def find_installed(module: str) -> dict[str, str]:
@@ -92,7 +90,7 @@ def find_family() -> str:
     for module in ("mmengine", "mmcv", "mmdet", "mmseg"):
         for name in find_installed(module):
             counts["onedl" if _is_onedl(name) else "openmmlab"] += 1
-    return max(counts, key=counts.get)
+    return max(counts, key=lambda family: counts[family])
 
 
 def _check_library(module: str) -> None:
@@ -112,7 +110,8 @@ def _check_library(module: str) -> None:
 
 def _check_operators() -> None:
     """mmcv is built without operators, and says nothing, where its build finds no torch."""
-    folder = Path(util.find_spec("mmcv").origin).parent
+    spec = util.find_spec("mmcv")
+    folder = Path(spec.origin or "").parent if spec else Path()
     if not list(folder.glob("_ext*.so")) + list(folder.glob("_ext*.pyd")):
         _fail(
             "mmcv has no operators (mmcv._ext): it is mmcv-lite, or its build saw no torch or no "
@@ -152,7 +151,7 @@ def _is_onedl(name: str) -> bool:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """Comparable numbers of a version: its release, without what follows."""
-    release = re.match(r"[\d.]*", version)[0]
+    release = re.split(r"[^\d.]", version)[0]
     return tuple(int(part) for part in release.split(".") if part)
 
 

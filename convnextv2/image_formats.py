@@ -142,12 +142,13 @@ def _read_series(
     # What it does read it also decompresses.
     colours = len(series.pages) == 1 and page.photometric in _COLOURS
     bands = page.samplesperpixel > 4 or (page.samplesperpixel == 4 and 0 in page.extrasamples)
-    known = page.dtype is not None and page.dtype.name in ("bool", "uint8", "uint16", "float32")
+    dtype = "" if page.dtype is None else page.dtype.name
+    known = dtype in ("bool", "uint8", "uint16", "float32")
     if known and ((colours and not bands) or len(axes) == 2):
         # OpenCV 4.12 garbles TIFFs of 16 bits that are asked for as RGB.
         size = page.imagelength, page.imagewidth
         # It makes no colours of grey floats.
-        as_is = len(axes) == 2 and page.dtype.name == "float32"
+        as_is = len(axes) == 2 and dtype == "float32"
         image = _decode_checked(content, *size, 1 if as_is else in_channels, False, max_pixels)
         return _turn(image) if rgb else image
     _check_unpacked(series, content)
@@ -167,7 +168,7 @@ def _read_series(
 
 
 # tifffile unpacks all that a strip or a tile of these holds, however little belongs there.
-_UNPACK = {
+_UNPACK: dict[int, Callable] = {
     tifffile.COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
     tifffile.COMPRESSION.DEFLATE: zlib.decompressobj,
     tifffile.COMPRESSION.LZMA: lzma.LZMADecompressor,
@@ -176,7 +177,7 @@ _UNPACK = {
 
 def _check_unpacked(series: tifffile.TiffPageSeries, content: bytes) -> None:
     page = series.keyframe
-    if page.compression not in _UNPACK:
+    if page.compression not in _UNPACK or page.dtype is None:
         return
     size = math.prod(page.chunks) * page.dtype.itemsize
     for one in series.pages:

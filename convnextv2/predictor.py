@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from convnextv2.pictures import complete_palette
 from convnextv2.results import Prediction
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from mmengine.config import Config
+    from mmengine.model import BaseModel
     from torch import Tensor, nn
 
     from convnextv2.engine.tasks import PredictingTask
@@ -71,7 +72,7 @@ class Predictor:
         tensors, self.trained_meta = read_trained_model(str(checkpoint))
         scope = cfg.get("default_scope", "mmengine")
         init_default_scope(scope)
-        self.model = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
+        self.model: BaseModel = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
 
         _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
         # Lazy: its classes and palette are wanted, not its files.
@@ -80,7 +81,7 @@ class Predictor:
         self.classes: list[str] = list(meta["classes"])
         self.palette = complete_palette(meta.get("palette"), len(self.classes))
         self.label_offset = int(getattr(self.dataset, "reduce_zero_label", False))
-        steps = without_labels(entry.pipeline, scope)
+        steps = without_labels(entry["pipeline"], scope)
         self._load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
 
     def __call__(
@@ -104,10 +105,9 @@ class Predictor:
         """
         from convnextv2.images import UnreadableImageError
 
-        if isinstance(images, (str, Path)) or hasattr(images, "shape"):
-            images = [images]
+        one = isinstance(images, (str, Path)) or hasattr(images, "shape")
         batch: list[dict] = []
-        for number, source in enumerate(images):
+        for number, source in enumerate(cast("Iterable[Image]", [images] if one else images)):
             try:
                 sample = self._read(source, number)
             except UnreadableImageError as error:
@@ -126,12 +126,11 @@ class Predictor:
             yield from self._run(batch)
 
     def _read(self, source: Image, number: int) -> dict:
-        results = {"img_path": None if hasattr(source, "shape") else str(source)}
-        if results["img_path"] is None:
-            results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
+        results: dict[str, Any] = {"img_path": None, "img_id": number}
+        if isinstance(source, (str, Path)):
+            results = load_file(self._load, {**results, "img_path": str(source)})
         else:
-            results = load_file(self._load, results)
-        results["img_id"] = number
+            results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
         image = results["img"]
         for transform in self._prepare:
             results = transform(results)

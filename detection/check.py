@@ -7,7 +7,7 @@ word, or scores would be wrong. ``warning``: it works, but hardly as it was mean
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +131,9 @@ def check_coco(
 
 
 def read_image(
-    path: str | Path, size: tuple[int, int] | None = None, load: LoadImage | None = None
+    path: str | Path,
+    size: tuple[int, int] | None = None,
+    load: Callable[[dict], dict] | None = None,
 ) -> list[Finding]:
     """Decode an image, with a config's reader; `size`: (width, height) that it should have."""
     load = load or LoadImage(channel_order="bgr", dtype="uint8")
@@ -174,7 +176,8 @@ def _check_classes(content: dict, name: str, classes: Sequence[str]) -> Iterator
 
 
 def _check_images(content: dict, name: str, folder: str | Path) -> Iterator[Finding]:
-    by_id, by_file = defaultdict(list), Counter()
+    by_id: dict[object, list[str]] = defaultdict(list)
+    by_file: Counter[str] = Counter()
     for image in content["images"]:
         by_id[image["id"]].append(image["file_name"])
         by_file[image["file_name"]] += 1
@@ -250,7 +253,7 @@ def _check_rle(mask: dict, size: tuple[int, int]) -> Iterator[Finding]:
             yield "fatal", f"the RLE's counts do not sum up to {width * height} pixels"
         return
     try:
-        rle = {"size": mask["size"], "counts": counts.encode()}
+        rle = {"size": mask["size"], "counts": str(counts).encode()}
         area = coco_mask.decode(rle).sum()
     except Exception as error:  # pycocotools raises several kinds
         yield "fatal", f"the RLE cannot be decoded: {error}"

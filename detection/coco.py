@@ -5,8 +5,8 @@ inside.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -68,7 +68,7 @@ class CocoWriter:
         self.annotations += added
         return image_id
 
-    def write(self, path: str | os.PathLike) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the json; whoever reads at the same time sees the old file or the whole new."""
         content = {
             "images": self.images,

@@ -7,6 +7,7 @@ detections an image where COCO counts 100.
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCOeval_faster
@@ -37,6 +38,11 @@ class CocoMetric(MMDetCocoMetric):
     Raises:
         ValueError: Something is asked for that is not computed here.
     """
+
+    # mmdet's, of which a type checker knows nothing.
+    _coco_api: Any
+    cat_ids: list[int]
+    img_ids: list[int]
 
     def __init__(
         self,
@@ -76,7 +82,7 @@ class CocoMetric(MMDetCocoMetric):
             if self.format_only:
                 MMLogger.get_current_instance().info(f"results are in {Path(prefix).parent}")
                 return {}
-            numbers = {}
+            numbers: dict[str, float] = {}
             for kind in self.metrics:
                 if kind not in files:
                     raise KeyError(f"{kind}: the model finds no masks")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmengine.evaluator import BaseMetric
 
@@ -168,7 +168,7 @@ def to_results(
     from convnextv2.detection.coco import encode_mask  # needs pycocotools
 
     boxes, scores = instances["bboxes"].tolist(), instances["scores"].tolist()
-    masks = instances.get("masks")
+    masks: Any = instances.get("masks")  # a tensor, or an array
     if hasattr(masks, "cpu"):
         masks = masks.cpu().numpy()
     results = []

@@ -33,8 +33,8 @@ def paint(
     mixed = (0.45 * photograph + 0.55 * layer).astype(np.uint8)
     picture = np.where(layer.any(axis=2, keepdims=True), mixed, photograph)
     for label in np.unique(labels).tolist() if names else ():
-        room = cv2.distanceTransform(np.uint8(labels == label), cv2.DIST_L2, 3)
+        room = cv2.distanceTransform((labels == label).astype(np.uint8), cv2.DIST_L2, 3)
         _, most, _, place = cv2.minMaxLoc(room)
         if most > 8 and label < len(names):  # else the word would cover what it names
-            write_words(picture, names[label], place, (255, 255, 255))
+            write_words(picture, names[label], (place[0], place[1]), (255, 255, 255))
     return picture

@@ -92,12 +92,13 @@ def infer(
     with task.open_results(predictor, out, score_thr) as results:
         for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
             done += 1
-            name, picture = names[prediction.source], to_rgb(prediction.image)
+            source = str(prediction.source)
+            name, picture = names[source], to_rgb(prediction.image)
             picture = task.draw_found(
                 picture, prediction.sample, palette, names=classes, score_thr=score_thr
             )
             write_png(picture, out / "pictures" / f"{name}.png")
-            results.add(prediction, numbers[prediction.source], name)
+            results.add(prediction, numbers[source], name)
     if warning := results.warn():
         print(warning)
     found = ", ".join([f"{done} of {len(names)} images", *filter(None, [results.describe()])])

@@ -49,20 +49,16 @@ def main() -> None:
     need_entries(cfg, args.config, "model", "test_dataloader", "test_evaluator")
     if args.format_only and not args.out:
         parser.error("--format-only writes files: say where, --out DIR")
-    task = find_task(cfg)
-    if (args.out or args.show_dir) and not isinstance(task, PredictingTask):
-        parser.error(
-            "--out and --show-dir need a model that predicts; pre-training is drawn by "
-            "tools/analysis_tools/visualize_reconstruction.py"
-        )
+    writes = args.out or args.show_dir
+    task = predicting_task(cfg, parser) if writes else None
     cfg.load_from = args.checkpoint
     # The checkpoint fills the whole model.
     cfg.model.backbone.init_cfg = None
-    if args.show_dir:
+    if task and args.show_dir:
         draw_all(cfg, task, args.show_dir)
     if args.tta:
         use_tta(cfg, parser)
-    if args.format_only:
+    if task and args.format_only:
         leave_ground_truth(cfg, task)
     check_inputs(cfg, ("test_dataloader",))
     check_folder(cfg.work_dir, "--work-dir")
@@ -78,9 +74,20 @@ def main() -> None:
     if args.out:  # in every process: mmseg's metric makes it in one, and all write
         Path(args.out).mkdir(parents=True, exist_ok=True)
     runner = StrictRunner.from_cfg(cfg)
-    if args.out:
+    if task and args.out:
         write_results(runner, task, Path(args.out))
     runner.test()
+
+
+def predicting_task(cfg: "Config", parser: ArgumentParser) -> PredictingTask:
+    """The config's task, which must have predictions to write or draw."""
+    task = find_task(cfg)
+    if isinstance(task, PredictingTask):
+        return task
+    parser.error(
+        "--out and --show-dir need a model that predicts; pre-training is drawn by "
+        "tools/analysis_tools/visualize_reconstruction.py"
+    )
 
 
 def leave_ground_truth(cfg: "Config", task: PredictingTask) -> None:

@@ -114,7 +114,7 @@ class StrictFlexibleRunner(_Promises, SeededSamplesMixin, FlexibleRunner):
 
         mmengine would write later ones, so that a resumed run would leave out what is between.
         """
-        self.place = {key: meta[key] for key in ("epoch", "iter") if key in (meta or {})}
+        self.place = {key: place for key, place in (meta or {}).items() if key in ("epoch", "iter")}
         super().save_checkpoint(*args, meta=meta, **kwargs)
 
     def load_or_resume(self) -> None:

@@ -136,7 +136,8 @@ class _Set(StandIn):
     """``set([...])``; torch 2.6 and later read it by themselves."""
 
     def real(self, memo: dict) -> set:
-        return set(_convert(*self.args, memo))
+        (items,) = self.args
+        return set(_convert(items, memo))
 
 
 class _Complex(StandIn):
@@ -225,7 +226,8 @@ def _convert(value: object, memo: dict) -> Any:
     elif isinstance(value, type) and issubclass(value, StandIn):
         result = _named_class(value)
     elif callable(value):  # torch's list has functions, and readers may call what they find
-        raise NotPlainError(f"it holds {value.__module__}.{value.__qualname__}, which is code")
+        name = getattr(value, "__qualname__", type(value).__name__)
+        raise NotPlainError(f"holds {value.__module__}.{name}, which is code")
     else:
         return value
     memo[id(value)] = (value, result)
