@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from convnextv2.engine.types import find_class, is_a
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
 
 # Level, ``fatal`` or ``warning``, and text.
 Finding = tuple[str, str]
+
+
+# Share of the images that may be missing: they are skipped. As of `UnreadableImagesHook`.
+MOST_MISSING = 0.1
+
+
+def find_missing_images(paths: Sequence[str | Path], name: str) -> list[Finding]:
+    """Images that are no files; fatal if they are more than training skips.
+
+    Args:
+        paths: Of all images of a part of the data.
+        name: Of that part, or of the file that lists them, for the texts.
+    """
+    missing = [path for path in paths if not Path(path).is_file()]
+    level = "fatal" if len(missing) > MOST_MISSING * len(paths) else "warning"
+    kinds = {True: "is no regular file", False: "does not exist"}
+    return [(level, f"{name}: {path} {kinds[Path(path).exists()]}") for path in missing]
 
 
 class Part:

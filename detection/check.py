@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convnextv2.data_parts import Finding, Part
+from convnextv2.data_parts import Finding, Part, find_missing_images
 from convnextv2.images import LoadImage, UnreadableImageError
 
 OUTSIDE = 1.0  # pixels by which an annotation may leave its image: rounding
@@ -186,8 +186,8 @@ def _check_images(content: dict, name: str, folder: str | Path) -> Iterator[Find
             yield "fatal", f"{name}: image {image['file_name']} has the {text}"
         elif min(image["width"], image["height"]) < 1:
             yield "fatal", f"{name}: image {image['file_name']} has a side of less than a pixel"
-        if not Path(folder, image["file_name"]).is_file():
-            yield "fatal", f"{name}: {Path(folder, image['file_name'])} does not exist"
+    paths = [Path(folder, image["file_name"]) for image in content["images"]]
+    yield from find_missing_images(paths, name)
     for number, files in by_id.items():
         if len(files) > 1:
             yield "fatal", f"{name}: images {', '.join(files)} have the same id {number}"

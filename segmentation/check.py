@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convnextv2.data_parts import Finding, Part
+from convnextv2.data_parts import Finding, Part, find_missing_images
 from convnextv2.images import UnreadableImageError
 
 
@@ -65,11 +65,11 @@ def check_pairs(data_list: list[dict], name: str, with_labels: bool = True) -> l
     """
     if not data_list:
         return [("fatal", f"{name}: no images; look at data_prefix, ann_file and img_suffix")]
-    paths = [entry["img_path"] for entry in data_list]
-    if with_labels:
-        paths += [entry["seg_map_path"] for entry in data_list if entry.get("seg_map_path")]
+    labels = [entry["seg_map_path"] for entry in data_list if entry.get("seg_map_path")]
+    missing = [path for path in labels if not Path(path).is_file()] if with_labels else []
     return [
-        ("fatal", f"{name}: {path} does not exist") for path in paths if not Path(path).is_file()
+        *find_missing_images([entry["img_path"] for entry in data_list], name),
+        *(("fatal", f"{name}: {path} does not exist") for path in missing),
     ]
 
 
