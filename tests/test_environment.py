@@ -60,8 +60,8 @@ def check(folder, installed, operators=True):
         if package.name == "mmcv" and operators:
             (package / "_ext.cpython-311-x86_64-linux-gnu.so").touch()
     code = (
-        f"import sys; sys.path[:0] = [{str(REPO)!r}, {str(folder)!r}]\n"
-        "from convnextv2.environment import *\n"
+        f"import sys; sys.path[:0] = [{str(REPO / 'convnextv2')!r}, {str(folder)!r}]\n"
+        "from environment import *\n"  # importing the package would import mmengine
         "try:\n"
         "    check_core(), check_scope('mmengine'), check_scope('mmdet'), check_scope('mmseg')\n"
         "except LibraryError as error:\n"
@@ -144,3 +144,11 @@ def test_an_mmcv_without_operators_is_recognised(tmp_path, installed, name):
     assert first.startswith("mmcv has no operators (mmcv._ext)")
     assert "--no-build-isolation --no-cache-dir" in third
     assert third.endswith(f" {name}=={installed[name]}")
+
+
+def test_importing_the_package_says_so_too(tmp_path):
+    code = f"import sys; sys.path[:0] = [{str(REPO)!r}]; import convnextv2"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "LibraryError: torch is not installed.\n" in done.stderr
+    assert "To mend it: pip install 'torch>=2.5'" in done.stderr
