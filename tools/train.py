@@ -58,18 +58,16 @@ def main() -> None:
     check_inputs(cfg, ("train_dataloader", "val_dataloader"))
     check_folder(cfg.work_dir, "--work-dir")
     if first_process():
+        from convnextv2.data_checks import refuse_fatal
         from convnextv2.engine.work_dir_lock import occupy
 
+        refuse_fatal(cfg)
         occupy(cfg.work_dir)
     if args.resume == "auto":
         from convnextv2.engine.checkpoints import newest_checkpoint
 
         if newest := newest_checkpoint(cfg.work_dir):
             cfg.resume, cfg.load_from = True, newest
-    if first_process():
-        from convnextv2.data_checks import refuse_fatal
-
-        refuse_fatal(cfg)
     fetch_checkpoints(cfg)
     limit_waiting(cfg)
     do_without_gpu(cfg)
