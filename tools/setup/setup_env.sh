@@ -46,7 +46,8 @@ if [[ "$python" == */bin/python && "$python" == .venv* ]] &&
 fi
 command -v "$python" >/dev/null || stop "$python: no such Python"
 
-family=${FAMILY:-$("$python" -c 'from convnextv2 import environment; print(environment.find_family())')}
+# Not through the package, which cannot be imported before its libraries are there.
+family=${FAMILY:-$(PYTHONPATH=convnextv2 "$python" -c 'import environment; print(environment.find_family())')}
 case $family in
     onedl) mmcv=onedl-mmcv==2.3.6 setuptools='setuptools>=80' ;; # builds against the torch above
     openmmlab) mmcv=mmcv==2.1.0 setuptools='setuptools>=77,<81' ;;
