@@ -5,7 +5,6 @@ and our own: pre-training, detection and segmentation checkpoints and exports; t
 safetensors; a path or an http(s) address.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,8 +100,6 @@ def read_for_mmengine() -> None:
     mmengine's own way allows `getattr`, and reads again without protection where that fails. The
     registry of its loaders is public; what it knows by name only is looked up there first.
     """
-    # torch refuses, should a loader that is not known here read a file by itself.
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     CheckpointLoader.register_scheme(("", "http://", "https://"), _load_from_content, force=True)
     for scheme, find_addresses in _ADDRESS_TABLES.items():
         loader = _load_by_name(scheme, find_addresses)

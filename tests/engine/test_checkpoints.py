@@ -139,9 +139,8 @@ def test_the_newest_are_kept(tmp_path, hook, left):
     ("kind", "strategy"),
     [(StrictRunner, None), (StrictFlexibleRunner, {"type": "SingleDeviceStrategy"})],
 )
-def test_a_checkpoint_is_of_the_place_that_the_hook_names(tmp_path, kind, strategy, monkeypatch):
+def test_a_checkpoint_is_of_the_place_that_the_hook_names(tmp_path, kind, strategy):
     """A run that a signal stops, and one with a best checkpoint, save at odd places."""
-    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # they set it for the process
     runner = train(tmp_path, 2, kind, strategy)
     place = {"epoch": 3, "iter": 7}
     for name, by_epoch in {"a.pth": True, "b.pth": False}.items():
