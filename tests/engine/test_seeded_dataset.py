@@ -101,7 +101,11 @@ def test_resumed_iterations_give_the_same(folder, task, workers, persistent):
     def iterations(skipped, count):
         loader = make_loader(dataset, "InfiniteSampler", workers, persistent)
         iterator = _InfiniteDataloaderIterator(loader)
-        iterator.skip_iter(skipped)
+        if hasattr(iterator, "skip_iter"):
+            iterator.skip_iter(skipped)
+        else:  # mmengine 0.10.7 loads what it skips
+            for _ in range(skipped):
+                next(iterator)
         return images(itertools.islice(iterator, count))
 
     whole = iterations(0, 12)
