@@ -106,6 +106,10 @@ def test_train_and_test_by_bare_name(cwd, python, launcher):
     assert re.search(r"fcmae/loss: \d+\.\d+", output)
 
 
+@pytest.mark.skipif(
+    find_family() == "openmmlab",
+    reason="their mmengine reads no checkpoint with torch 2.6, mmseg weighs no ignored pixels",
+)
 @pytest.mark.parametrize(
     ("module", "config", "dataset"),
     [
