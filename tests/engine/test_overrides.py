@@ -180,8 +180,8 @@ def test_options_of_the_documents_are_taken():
     fcmae, upernet = (
         Config.fromfile(repository / "configs" / name)
         for name in (
-            "pretrain/fcmae_convnextv2-tiny_custom.py",
-            "segmentation/upernet_convnextv2-tiny_custom-512x512.py",
+            "pretrain/fcmae_convnextv2_custom.py",
+            "segmentation/upernet_convnextv2_custom.py",
         )
     )
     override(

@@ -20,7 +20,7 @@ from convnextv2.engine.types import (
 )
 
 REPO = Path(__file__).resolve().parents[2]
-DETECTION = "detection/mask-rcnn_convnextv2-tiny_fpn_custom.py"
+DETECTION = "detection/mask-rcnn_convnextv2_fpn_custom.py"
 COCO = "mmdet.datasets.coco.CocoDataset"
 
 

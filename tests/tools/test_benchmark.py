@@ -12,7 +12,7 @@ from processes import REPO, run
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.tools.analysis_tools.benchmarks import backbone
 
-CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
+CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2_custom.py"
 
 
 def test_the_plain_network_computes_what_ours_does():

@@ -10,8 +10,8 @@ from processes import REPO, run
 
 pytestmark = pytest.mark.slow
 
-DETECTION = "detection/mask-rcnn_convnextv2-tiny_fpn_custom.py"
-SEGMENTATION = "segmentation/upernet_convnextv2-tiny_custom-512x512.py"
+DETECTION = "detection/mask-rcnn_convnextv2_fpn_custom.py"
+SEGMENTATION = "segmentation/upernet_convnextv2_custom.py"
 # Only to be done in seconds: a small network from scratch, small crops, two iterations.
 DETECTION_FAST = [
     "model.backbone.arch=atto",

@@ -13,9 +13,9 @@ from convnextv2 import registry
 from convnextv2.engine.config import read_config
 
 NAMES = [
-    "detection/mask-rcnn_convnextv2-tiny_fpn_custom.py",
-    "pretrain/fcmae_convnextv2-atto_custom.py",
-    "segmentation/upernet_convnextv2-tiny_custom-512x512.py",
+    "detection/mask-rcnn_convnextv2_fpn_custom.py",
+    "pretrain/fcmae_convnextv2_custom.py",
+    "segmentation/upernet_convnextv2_custom.py",
     "_base_/models/fcmae_convnextv2.py",
 ]
 

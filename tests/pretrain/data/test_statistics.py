@@ -15,7 +15,7 @@ from convnextv2.pretrain.data import statistics
 from convnextv2.pretrain.data.statistics import PixelStatistics, read_statistics
 
 REPO = Path(__file__).resolve().parents[3]
-CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
+CONFIG = REPO / "configs/pretrain/fcmae_convnextv2_custom.py"
 
 
 def compute(folder, *options, flags=("--workers", "0"), status=0):
