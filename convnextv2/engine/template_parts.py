@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from convnextv2.engine.errors import InputError
 from convnextv2.engine.known_keys import arguments
 from convnextv2.engine.template import LOADERS, Template
 from convnextv2.engine.types import find_class, is_a, list_metrics
@@ -136,10 +135,13 @@ def leave_validation(template: Template, kind: str) -> None:
         return
     cfg["val_dataloader"] = cfg["val_cfg"] = cfg["val_evaluator"] = None
     trained = [entry for _, entry in template.datasets("train_dataloader", kind)]
-    for _, entry in template.datasets("test_dataloader", kind):
+    tested = [entry for _, entry in template.datasets("test_dataloader", kind)]
+    for entry in tested:
         if trained and entry.get("data_root") is None:
             places = ("data_root", "ann_file", "data_prefix")
             entry.update({key: trained[0][key] for key in places if key in trained[0]})
+    if any(entry.get("data_root") is None for entry in tested):
+        cfg["test_dataloader"] = cfg["test_cfg"] = cfg["test_evaluator"] = None
     template.note("val is None: nothing is validated in training, tests are of training images")
 
 
@@ -196,12 +198,11 @@ def _find_model(template: Template, entry: dict) -> type | None:
 def set_bands(template: Template, dtype: str | None) -> None:
     """Channels, type of values, mean and std: of the readers, the backbone and the preprocessor.
 
+    Mean and std of other images than ImageNet's kind stay blank where nobody gives them.
+
     Args:
         template: The template.
         dtype: What three bands are read as, where the setting does not say.
-
-    Raises:
-        InputError: Mean and std are not known.
     """
     settings = template.settings
     bands, mean, std = settings["bands"], settings["mean"], settings["std"]
@@ -217,15 +218,11 @@ def set_bands(template: Template, dtype: str | None) -> None:
         preprocessor.pop("mean", None)
         preprocessor.pop("std", None)
         return
-    if mean is None:
-        if bands != 3 or dtype not in (None, "uint8"):
-            raise InputError(
-                f"mean and std of {bands} bands of {dtype or 'any type'} are not known: set both "
-                "to the numbers that tools/dataset_converters/compute_statistics.py finds"
-            )
+    if mean is None and bands == 3 and dtype in (None, "uint8"):
         mean, std = IMAGENET
-    template.rule("model.data_preprocessor", "mean", list(mean), "mean")
-    template.rule("model.data_preprocessor", "std", list(std), "std")
+    if mean is not None:
+        template.rule("model.data_preprocessor", "mean", list(mean), "mean")
+        template.rule("model.data_preprocessor", "std", list(std), "std")
     if bands != 3 and "bgr_to_rgb" in preprocessor:
         preprocessor["bgr_to_rgb"] = False
 
