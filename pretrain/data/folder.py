@@ -76,7 +76,8 @@ class UnlabelledImages(BaseDataset):
         if not root.is_dir():
             raise FileNotFoundError(
                 f"data_root {root.absolute()} does not exist; set "
-                "train_dataloader.dataset.data_root to the folder that holds your images"
+                "train_dataloader.dataset.data_root, of a template data_root and train.images, to "
+                "the folder that holds your images"
             )
         if self.ann_file:
             paths = [os.path.join(root, path) for path in read_list(self.ann_file)]
