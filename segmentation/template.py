@@ -45,6 +45,19 @@ def fill(template: Template) -> None:
     _set_widths(template)
     _set_names(template)
     _set_ignored(template)
+    _refuse_one_class(template)
+
+
+def _refuse_one_class(template: Template) -> None:
+    """Stop where nothing can be learned: one class has every pixel, whatever the network says."""
+    losses = [head.get("loss_decode") or {} for _, head in find_heads(template, "loss_decode")]
+    each = [loss for entry in losses for loss in (entry if isinstance(entry, list) else [entry])]
+    if len(template.settings["classes"]) == 1 and not any(loss.get("use_sigmoid") for loss in each):
+        (name,) = template.settings["classes"]
+        template.wrong.append(
+            f"classes has one name, which every pixel would be: name what is none of it too, "
+            f"('background', {name!r})"
+        )
 
 
 def _set_widths(template: Template) -> None:

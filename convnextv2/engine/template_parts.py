@@ -86,18 +86,18 @@ def set_places(template: Template, kind: str, keys: dict[str, str]) -> None:
     root = template.settings["data_root"]
     for name in LOADERS:
         part = "train" if name.startswith("train") else "val"
-        places, found = template.settings[part], list(template.datasets(name, kind))
-        if places is None and part == "val":
+        places = template.settings[part]
+        found = [(w, entry) for w, entry in template.datasets(name, kind) if "data_root" in entry]
+        if places is None:
+            if part == "train" and any(_is_blank(entry) for _, entry in found):
+                template.wrong.append(f"train is None, but {name}.dataset does not say its data")
             continue
         if not found and template.cfg.get(name):
             template.wrong.append(
-                f"{name}.dataset is no {kind.rpartition('.')[2]}, so that {part} takes no effect: "
-                f"set {part} = None"
+                f"{name}.dataset is no {kind.rpartition('.')[2]} with a data_root, so that {part} "
+                f"takes no effect: set {part} = None"
             )
         for where, entry in found:
-            if places is None:
-                _need_whole(template, where, entry)
-                continue
             template.rule_entry(entry, f"{where}.data_root", "data_root", root or "", "data_root")
             for key, place in keys.items():
                 _set_place(template, f"{where}.{place}", places.get(key) or "", part)
@@ -117,9 +117,9 @@ def _descend(cfg: Any, where: str) -> Any:
     return node
 
 
-def _need_whole(template: Template, where: str, entry: dict) -> None:
-    if entry.get("data_root") is None:
-        template.wrong.append(f"train is None, but {where} does not say where its data are")
+def _is_blank(entry: dict) -> bool:
+    """Whether a data set's entry leaves it to the settings where its data are."""
+    return entry.get("data_root", "") is None
 
 
 def leave_validation(template: Template, kind: str) -> None:
@@ -130,17 +130,17 @@ def leave_validation(template: Template, kind: str) -> None:
     cfg = template.cfg
     if template.settings["val"] is not None:
         return
-    blank = [e for _, e in template.datasets("val_dataloader", kind) if e.get("data_root") is None]
-    if cfg.get("val_dataloader") and not blank:
+    validated = [entry for _, entry in template.datasets("val_dataloader", kind)]
+    if cfg.get("val_dataloader") and not any(map(_is_blank, validated)):
         return
     cfg["val_dataloader"] = cfg["val_cfg"] = cfg["val_evaluator"] = None
     trained = [entry for _, entry in template.datasets("train_dataloader", kind)]
     tested = [entry for _, entry in template.datasets("test_dataloader", kind)]
     for entry in tested:
-        if trained and entry.get("data_root") is None:
+        if trained and _is_blank(entry):
             places = ("data_root", "ann_file", "data_prefix")
             entry.update({key: trained[0][key] for key in places if key in trained[0]})
-    if any(entry.get("data_root") is None for entry in tested):
+    if any(map(_is_blank, tested)):
         cfg["test_dataloader"] = cfg["test_cfg"] = cfg["test_evaluator"] = None
     template.note("val is None: nothing is validated in training, tests are of training images")
 

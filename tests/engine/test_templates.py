@@ -38,7 +38,11 @@ def read(tmp_path):
         (BOXES, "classes = ()", "classes must be different names"),
         (BOXES, "classes = ('a', 'a')", "classes must be different names"),
         (MASKS, "bands = 0", "bands must be a whole number, 1 or more, not 0"),
-        (MASKS, "image_size = 500", "must be a multiple of 32, or two of them, (height, width), no"),
+        (
+            MASKS,
+            "image_size = 500",
+            "must be a multiple of 32, or two of them, (height, width), no",
+        ),
         (MASKS, "image_size = 500", "near it are 480 and 512"),
         (IMAGES, "image_size = 32", "must be a multiple of the patches' side, 32, and hold two"),
         (IMAGES, "scale = (0.5, 2)", "scale is a share of the image, at most 1"),
@@ -56,7 +60,7 @@ def read(tmp_path):
         (BOXES, "lr = -1", "lr must be a number above 0, or None"),
         (BOXES, "scale = 2", "scale must be two numbers above 0, (smallest, largest), not 2"),
         (BOXES, "frozen_stages = 5", "frozen_stages must be a whole number from 0 to 4"),
-        (BOXES, "train = dict(img='x')", "train has no img; it takes images, annotations"),
+        (BOXES, "train = dict(img='x')", "train has no img; did you mean images?"),
         (BOXES, "val = dict(images=3)", "val.images must be a path, not 3"),
         (BOXES, "val = dict(images=None)", "val lacks images"),
         (MASKS, "ignore_index = 300", "ignore_index must be a whole number from 0 to 255"),
@@ -143,7 +147,9 @@ def test_a_data_set_of_ones_own_stands_in_for_train(read):
         "train_dataloader = dict(dataset=dict(_delete_=True, type='convnextv2.UnlabelledShards',\n"
         "    shards='a.tar', pipeline={{_base_.train_pipeline}}))\n"
     )
-    with pytest.raises(InputError, match=r"no UnlabelledImages, so that train takes no effect"):
+    with pytest.raises(
+        InputError, match=r"no UnlabelledImages with a data_root, so that train takes no effect"
+    ):
         read(IMAGES, text)
     cfg = read(IMAGES, f"{text}train = None")
     assert cfg.train_dataloader.dataset.shards == "a.tar"

@@ -6,7 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from processes import REPO, run
+from processes import run
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +43,7 @@ def write_child(template, folder, lines):
 
 @pytest.fixture
 def detection(data):
-    return write_child(
-        DETECTION, data.parent, f"data_root = '{data}'\nclasses = ('box', 'disc')\n"
-    )
+    return write_child(DETECTION, data.parent, f"data_root = '{data}'\nclasses = ('box', 'disc')\n")
 
 
 @pytest.fixture

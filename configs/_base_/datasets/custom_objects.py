@@ -5,7 +5,7 @@ train_pipeline = [
     dict(type='RandomResize', scale=None, ratio_range=None, keep_ratio=True),
     dict(
         type='RandomCrop',
-        crop_type='absolute_range',
+        crop_type='absolute',
         crop_size=None,
         recompute_bbox=True,
         allow_negative_crop=True,
