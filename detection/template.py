@@ -35,7 +35,7 @@ def fill(template: Template) -> None:
     set_places(template, DATASET, PLACES)
     leave_validation(template, DATASET)
     set_backbone(template, DROP_PATH)
-    set_bands(template, dtype="uint8")
+    set_bands(template)
     set_classes(template, without=(RPN,))
     _set_neck(template)
     _set_names(template)

@@ -41,5 +41,5 @@ def fill(template: Template) -> None:
     set_places(template, DATASET, PLACES)
     leave_validation(template, DATASET)
     set_backbone(template, {"": 0.0})
-    set_bands(template, dtype=None)
+    set_bands(template)
     fill_blanks(template, {"size": (height, width), "scale": tuple(settings["scale"])})

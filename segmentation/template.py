@@ -40,7 +40,7 @@ def fill(template: Template) -> None:
     leave_validation(template, DATASET)
     set_backbone(template, DROP_PATH)
     _set_sizes(template)
-    set_bands(template, dtype="uint8")
+    set_bands(template)
     set_classes(template)
     _set_widths(template)
     _set_names(template)

@@ -30,7 +30,7 @@ def check_inputs(cfg: "Config", loaders: tuple[str, ...]) -> None:
         raise SystemExit(
             "These do not exist:\n" + "\n".join(missing) + "\n"
             "Correct the config, or set them on the command line: --cfg-options SETTING=PATH "
-            "(of a template: data_root, train and val)."
+            "(of a template: data_root, train, val, weights)."
         )
 
 

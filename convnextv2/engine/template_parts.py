@@ -1,6 +1,5 @@
 """What follows from the settings of a template, whatever its task."""
 
-import inspect
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -159,19 +158,15 @@ def set_classes(template: Template, without: tuple[str, ...] = ()) -> None:
         without: Full names of classes of heads whose number is another thing.
     """
     count = len(template.settings["classes"])
-    for where, entry in _walk_heads(template.cfg["model"], "model"):
-        found = _find_model(template, entry)
-        if is_a(found, *without):
-            continue
-        if "num_classes" in entry or (found and "num_classes" in set(arguments(found))):
+    for where, entry in find_heads(template, "num_classes"):
+        if not is_a(_find_model(template, entry), *without):
             template.rule_entry(entry, f"{where}.num_classes", "num_classes", count, "classes")
 
 
 def find_heads(template: Template, argument: str) -> Iterator[tuple[str, dict]]:
     """Heads and losses in the model whose class takes an argument, or whose entry has it."""
     for where, entry in _walk_heads(template.cfg["model"], "model"):
-        found = _find_model(template, entry)
-        if argument in entry or (found and argument in set(arguments(found))):
+        if argument in entry or argument in _arguments(template, entry):
             yield where, entry
 
 
@@ -189,42 +184,45 @@ def _walk_heads(node: Any, where: str) -> Iterator[tuple[str, dict]]:
 def _find_model(template: Template, entry: dict) -> type | None:
     from mmengine.registry import MODELS
 
-    if "type" not in entry:
-        return None
-    found = find_class(entry, MODELS, template.cfg.get("default_scope"))
-    return found if inspect.isclass(found) else None
+    return find_class(entry, MODELS, template.cfg.get("default_scope")) if entry else None
 
 
-def set_bands(template: Template, dtype: str | None) -> None:
+def _arguments(template: Template, entry: dict) -> set[str]:
+    """What the class of a model's entry takes."""
+    found = _find_model(template, entry)
+    return set(arguments(found)) if found else set()
+
+
+def set_bands(template: Template) -> None:
     """Channels, type of values, mean and std: of the readers, the backbone and the preprocessor.
 
     Mean and std of other images than ImageNet's kind stay blank where nobody gives them.
-
-    Args:
-        template: The template.
-        dtype: What three bands are read as, where the setting does not say.
     """
     settings = template.settings
     bands, mean, std = settings["bands"], settings["mean"], settings["std"]
-    dtype = settings["dtype"] or (dtype if bands == 3 else None)
+    dtype = settings["dtype"] or ("uint8" if bands == 3 else None)
     for where, step in template.steps():
         if _is_reader(template, step):
             template.rule_entry(step, f"{where}.in_channels", "in_channels", bands, "bands")
             if dtype is not None:
                 template.rule_entry(step, f"{where}.dtype", "dtype", dtype, "dtype")
+            if bands != 3 and "channel_order" in step:  # no colours that could be swapped
+                step["channel_order"] = "rgb"
     template.rule("model.backbone", "in_channels", bands, "bands")
     preprocessor = template.find("model.data_preprocessor") or {}
     if mean is None and preprocessor.get("statistics"):
         preprocessor.pop("mean", None)
         preprocessor.pop("std", None)
         return
-    if mean is None and bands == 3 and dtype in (None, "uint8"):
+    if mean is None and bands == 3 and dtype == "uint8":
         mean, std = IMAGENET
     if mean is not None:
         template.rule("model.data_preprocessor", "mean", list(mean), "mean")
         template.rule("model.data_preprocessor", "std", list(std), "std")
     if bands != 3 and "bgr_to_rgb" in preprocessor:
         preprocessor["bgr_to_rgb"] = False
+    if "in_channels" in _arguments(template, preprocessor):
+        template.rule("model.data_preprocessor", "in_channels", bands, "bands")
 
 
 def _is_reader(template: Template, step: dict) -> bool:

@@ -53,7 +53,7 @@ def test_statistics_are_those_of_all_pixels_together(tmp_path, channels, dtype, 
     ]
     write(tmp_path, images, suffix)
     (tmp_path / "text.png").write_text("no image")
-    options = [f"bands={channels}"]
+    options = [f"bands={channels}", f"dtype={np.dtype(dtype).name}"]
     output = compute(tmp_path, *options)
     assert "1 images were left out" in output
     assert "text.png: truncated, or no image" in output
