@@ -1,5 +1,7 @@
 """What follows from the settings of a detection template."""
 
+import os
+
 from mmengine.config import ConfigDict
 
 from convnextv2.backbone.template import find_widths, set_backbone
@@ -7,7 +9,6 @@ from convnextv2.engine.template import LOADERS, Template
 from convnextv2.engine.template_parts import (
     as_pair,
     fill_blanks,
-    join,
     leave_validation,
     list_evaluators,
     set_bands,
@@ -81,7 +82,7 @@ def _set_metric(template: Template) -> None:
         part = "val" if template.settings["val"] is not None else "train"
         places = template.settings[part]
         if "ann_file" in metric and places is not None:
-            path = join(template.settings["data_root"], places["annotations"])
+            path = os.path.join(template.settings["data_root"], places["annotations"])
             template.rule_entry(metric, f"{where}.ann_file", "ann_file", path, part)
         if "metric" in metric and metric["metric"] is None:
             metric["metric"] = ["bbox", "segm"] if _has_masks(template) else "bbox"

@@ -1,6 +1,5 @@
 """What follows from the settings of a template, whatever its task."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,7 +96,7 @@ def set_places(template: Template, kind: str, keys: dict[str, str]) -> None:
                 f"takes no effect: set {part} = None"
             )
         for where, entry in found:
-            template.rule_entry(entry, f"{where}.data_root", "data_root", root or "", "data_root")
+            template.rule_entry(entry, f"{where}.data_root", "data_root", root, "data_root")
             for key, place in keys.items():
                 _set_place(template, f"{where}.{place}", places.get(key) or "", part)
 
@@ -242,8 +241,3 @@ def fill_blanks(template: Template, values: dict[str, object]) -> None:
 def as_pair(size: Any) -> tuple[int, int]:
     """A setting's size as (height, width)."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def join(root: str | None, path: str) -> str:
-    """A path below the data's folder."""
-    return os.path.join(root or "", path)

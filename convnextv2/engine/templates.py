@@ -5,6 +5,7 @@ A template has the entry ``template`` and leaves blank, as None, what follows fr
 the task write what follows. What remains is a config like any other, without the settings.
 """
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,10 @@ def fill_template(cfg: "Config", path: str = "", options: Sequence[str] = ()) ->
     for name, usual in cfg[MARK].items():
         if name not in ("iterations", "epochs") and settings[name] is None:
             settings[name] = usual
+    settings["data_root"] = os.path.expanduser(settings["data_root"] or "")
     template = Template(cfg, settings)
+    if settings["train"] and settings["train"] == settings["val"]:
+        template.note("val is the same as train: scores will not tell how well others are found")
     task.fill_template(template)
     template.finish()
     for name in (MARK, *SETTINGS, *HELPERS):

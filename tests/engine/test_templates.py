@@ -157,6 +157,16 @@ def test_a_data_set_of_ones_own_stands_in_for_train(read):
     assert cfg.test_dataloader is None
 
 
+def test_validation_on_the_training_images_is_said(read, capfd):
+    read(BOXES, "val = dict(images='train', annotations='train.json')")
+    assert "val is the same as train" in "".join(capfd.readouterr())
+
+
+def test_home_folder(read, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert read(IMAGES, "data_root = '~/x'").train_dataloader.dataset.data_root == "/home/me/x"
+
+
 def test_names_are_looked_for_in_every_child_up_to_the_template(read, tmp_path):
     (tmp_path / "middle.py").write_text(f"_base_ = '{CONFIGS / BOXES}'\nclases = ('a',)\n")
     (tmp_path / "leaf.py").write_text("_base_ = 'middle.py'\nepochs = 1\n")
