@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.tasks import PredictingTask
+from convnextv2.engine.tasks import SETTINGS, PredictingTask
 
 from .check import CocoPart
 from .draw import outline
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
     from mmengine.structures import BaseDataElement
 
+    from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
 
@@ -30,6 +32,14 @@ class Detection(PredictingTask):
     model = "mmdet.models.detectors.base.BaseDetector"
     image_shape = (800, 1280)  # as in the paper's Table 6
     parts = (CocoPart,)
+    settings = (*SETTINGS, "classes")
+    places = MappingProxyType({"images": True, "annotations": True})
+
+    def fill_template(self, template: Template) -> None:
+        """See `detection/template.py`."""
+        from .template import fill
+
+        fill(template)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.tasks import PredictingTask
+from convnextv2.engine.tasks import SETTINGS, PredictingTask
 
 from .check import MaskPart
 from .draw import paint
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
     from mmengine.structures import BaseDataElement
 
+    from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
 
@@ -30,6 +32,14 @@ class Segmentation(PredictingTask):
     model = "mmseg.models.segmentors.base.BaseSegmentor"
     image_shape = (512, 2048)  # as in the paper's Table 7
     parts = (MaskPart,)
+    settings = (*SETTINGS, "classes", "mask_suffix", "ignore_index")
+    places = MappingProxyType({"images": True, "masks": True})
+
+    def fill_template(self, template: Template) -> None:
+        """See `segmentation/template.py`."""
+        from .template import fill
+
+        fill(template)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

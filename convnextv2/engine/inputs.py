@@ -29,7 +29,8 @@ def check_inputs(cfg: "Config", loaders: tuple[str, ...]) -> None:
     if missing:
         raise SystemExit(
             "These do not exist:\n" + "\n".join(missing) + "\n"
-            "Correct the config, or set them on the command line: --cfg-options SETTING=PATH."
+            "Correct the config, or set them on the command line: --cfg-options SETTING=PATH "
+            "(of a template: data_root, train, val, weights)."
         )
 
 

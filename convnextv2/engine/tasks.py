@@ -7,7 +7,7 @@ is. A new task is a folder with such a file, and its name in `FOLDERS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from mmengine.structures import BaseDataElement
 
     from convnextv2.data_parts import Part
+    from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
 
+# Settings of every task's templates.
+SETTINGS = (
+    *("data_root", "train", "val", "arch", "weights", "frozen_stages", "image_size", "scale"),
+    *("bands", "dtype", "mean", "std", "iterations", "epochs", "batch_size", "lr"),
+)
 # Packages of `convnextv2` that have a `task.py`.
 FOLDERS = ("pretrain", "detection", "segmentation")
 
@@ -38,12 +44,19 @@ class Task:
         model: Full name of the class that its models descend from.
         image_shape: (H, W) of the image with which its networks' costs are compared.
         parts: The kinds of its data sets that can be checked.
+        settings: Names of those of its templates; empty if it has no templates.
+        places: What `train` and `val` of its templates say, and whether they must.
     """
 
     name: ClassVar[str]
     model: ClassVar[str]
     image_shape: ClassVar[tuple[int, int]] = (224, 224)
     parts: ClassVar[tuple[type[Part], ...]] = ()
+    settings: ClassVar[tuple[str, ...]] = ()
+    places: ClassVar[Mapping[str, bool]] = {}
+
+    def fill_template(self, template: Template) -> None:
+        """Write what follows from the settings into a template's config."""
 
 
 class PredictingTask(Task, ABC):

@@ -21,8 +21,8 @@ def main() -> None:
     parser = make_config_parser(
         __doc__,
         "python tools/dataset_converters/compute_statistics.py "
-        "configs/pretrain/fcmae_convnextv2-tiny_custom.py --workers 8 --cfg-options "
-        "train_dataloader.dataset.data_root=photos",
+        "configs/pretrain/fcmae_convnextv2_custom.py --workers 8 --cfg-options "
+        "data_root=photos",
     )
     parser.add_argument("--out", help="file to write; default: statistics.json in data_root")
     parser.add_argument("--workers", type=whole(0), default=2, help="processes that read")

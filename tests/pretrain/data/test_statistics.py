@@ -15,7 +15,7 @@ from convnextv2.pretrain.data import statistics
 from convnextv2.pretrain.data.statistics import PixelStatistics, read_statistics
 
 REPO = Path(__file__).resolve().parents[3]
-CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
+CONFIG = REPO / "configs/pretrain/fcmae_convnextv2_custom.py"
 
 
 def compute(folder, *options, flags=("--workers", "0"), status=0):
@@ -25,7 +25,7 @@ def compute(folder, *options, flags=("--workers", "0"), status=0):
         CONFIG,
         *flags,
     ]
-    command += ["--cfg-options", f"train_dataloader.dataset.data_root={folder}", *options]
+    command += ["--cfg-options", f"data_root={folder}", *options]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=folder)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -53,7 +53,7 @@ def test_statistics_are_those_of_all_pixels_together(tmp_path, channels, dtype, 
     ]
     write(tmp_path, images, suffix)
     (tmp_path / "text.png").write_text("no image")
-    options = [f"train_dataloader.dataset.pipeline.0.in_channels={channels}"]
+    options = [f"bands={channels}", f"dtype={np.dtype(dtype).name}"]
     output = compute(tmp_path, *options)
     assert "1 images were left out" in output
     assert "text.png: truncated, or no image" in output
@@ -104,7 +104,7 @@ def test_a_large_offset_does_not_cancel():
 
 
 def test_training_asks_for_statistics_that_are_not_there(tmp_path):
-    options = [f"train_dataloader.dataset.data_root={tmp_path}"]
+    options = [f"data_root={tmp_path}"]
     options += ["model.data_preprocessor.statistics=nowhere.json"]
     command = [sys.executable, REPO / "tools/train.py", CONFIG, "--cfg-options", *options]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path)
