@@ -21,6 +21,7 @@ _LOCATIONS = [
     "convnextv2.engine.checkpoints",
     "convnextv2.engine.fsdp",
     "convnextv2.engine.loops",
+    "convnextv2.engine.measuring",
     "convnextv2.engine.seeding",
     "convnextv2.engine.signals",
     "convnextv2.engine.unreadable",

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from convnextv2 import statistics
 from convnextv2.pretrain import FCMAEDataPreprocessor
-from convnextv2.pretrain.data import statistics
-from convnextv2.pretrain.data.statistics import PixelStatistics, read_statistics
+from convnextv2.statistics import PixelStatistics, read_statistics
 
-REPO = Path(__file__).resolve().parents[3]
+REPO = Path(__file__).resolve().parents[2]
 CONFIG = REPO / "configs/pretrain/fcmae_convnextv2-atto_custom.py"
 
 
