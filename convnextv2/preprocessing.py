@@ -10,6 +10,14 @@ from torch import Tensor
 from convnextv2.statistics import read_statistics
 
 NAMES = ("mean", "std")
+_SET = (
+    "the checkpoint has none: set mean and std of its training, or its file of statistics, in "
+    "model.data_preprocessor"
+)
+_DO_NOT_SET = (
+    "the checkpoint has measured ones: set mean, std and statistics of model.data_preprocessor to "
+    "None, as in its training"
+)
 
 
 class BandNormalization(BaseDataPreprocessor):
@@ -113,20 +121,9 @@ class BandNormalization(BaseDataPreprocessor):
         for buffer, values in ((self.mean, mean), (self.std, std)):
             buffer.copy_(torch.tensor(values, dtype=torch.float32).view(-1, 1, 1))
 
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, metadata: dict, strict: bool, *lists: list
-    ) -> None:
-        """Load as torch does; say more where a checkpoint and the config disagree."""
-        *_, errors = lists
-        there = f"{prefix}mean" in state_dict
-        if strict and there and not self.measures:
-            errors.append(
-                "the checkpoint has measured mean and std: set mean, std and statistics of "
-                "model.data_preprocessor to None, as in its training"
-            )
-        if strict and self.measures and not there:
-            errors.append(
-                "the checkpoint has no mean and std: set those of its training, or its file of "
-                "statistics, in model.data_preprocessor"
-            )
-        super()._load_from_state_dict(state_dict, prefix, metadata, strict, *lists)
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Load as torch does; where names are missing or too many, say what to do about it."""
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        *_, missing, unexpected, _ = args
+        for names, remedy in ((missing, _SET), (unexpected, _DO_NOT_SET)):
+            names[:] = [f"{n} ({remedy})" if n == f"{prefix}mean" else n for n in names]

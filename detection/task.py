@@ -30,6 +30,12 @@ class Detection(PredictingTask):
     model = "mmdet.models.detectors.base.BaseDetector"
     image_shape = (800, 1280)  # as in the paper's Table 6
     parts = (CocoPart,)
+    preprocessor = "convnextv2.DetDataPreprocessor"
+    colour_steps = (
+        "mmdet.datasets.transforms.transforms.PhotoMetricDistortion",
+        "mmdet.datasets.transforms.transforms.YOLOXHSVRandomAug",
+        "mmdet.datasets.transforms.colorspace.ColorTransform",  # and all of its kind
+    )
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

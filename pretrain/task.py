@@ -11,6 +11,7 @@ class Pretraining(Task):
     name = "pretraining"
     model = "convnextv2.pretrain.fcmae.FCMAE"
     parts = (UnlabelledPart,)
+    preprocessor = "convnextv2.FCMAEDataPreprocessor"
 
 
 TASK = Pretraining()

@@ -30,6 +30,13 @@ class Segmentation(PredictingTask):
     model = "mmseg.models.segmentors.base.BaseSegmentor"
     image_shape = (512, 2048)  # as in the paper's Table 7
     parts = (MaskPart,)
+    preprocessor = "convnextv2.SegDataPreProcessor"
+    colour_steps = (
+        "mmseg.datasets.transforms.transforms.PhotoMetricDistortion",
+        "mmseg.datasets.transforms.transforms.CLAHE",
+        "mmseg.datasets.transforms.transforms.AdjustGamma",
+        "mmseg.datasets.transforms.transforms.RGB2Gray",
+    )
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

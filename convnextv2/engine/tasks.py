@@ -38,12 +38,17 @@ class Task:
         model: Full name of the class that its models descend from.
         image_shape: (H, W) of the image with which its networks' costs are compared.
         parts: The kinds of its data sets that can be checked.
+        preprocessor: Type of its models' data preprocessor for any number of bands.
+        colour_steps: Full names of transforms that can do nothing with images but those of three
+            bands of 8 bits.
     """
 
     name: ClassVar[str]
     model: ClassVar[str]
     image_shape: ClassVar[tuple[int, int]] = (224, 224)
     parts: ClassVar[tuple[type[Part], ...]] = ()
+    preprocessor: ClassVar[str]
+    colour_steps: ClassVar[tuple[str, ...]] = ()
 
 
 class PredictingTask(Task, ABC):
