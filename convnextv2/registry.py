@@ -19,6 +19,7 @@ SCOPE = "convnextv2"
 _LOCATIONS = [
     "convnextv2.backbone",
     "convnextv2.engine.checkpoints",
+    "convnextv2.engine.drawing",
     "convnextv2.engine.fsdp",
     "convnextv2.engine.loops",
     "convnextv2.engine.measuring",

@@ -114,15 +114,6 @@ class PredictingTask(Task, ABC):
             SystemExit: The results would not be complete, or overwrite each other.
         """
 
-    @abstractmethod
-    def set_pictures(self, cfg: Config, folder: str) -> None:
-        """Let the framework's visualization hook draw test images into a folder.
-
-        Args:
-            cfg: Of the test; it is changed. The hook is there, and on.
-            folder: To draw into.
-        """
-
     def leave_labels(self, entry: dict) -> None:
         """Change a data set's entry so that it does not look for the files of labels.
 
