@@ -83,6 +83,15 @@ class PixelStatistics:
         self.images, self.pixels = self.images + other.images, total
         self.dtypes |= other.dtypes
 
+    def describe_types(self) -> str:
+        """What is wrong with images of different types; empty if they are of one."""
+        if len(self.dtypes) < 2:
+            return ""
+        return (
+            f"the images are of the types {', '.join(sorted(self.dtypes))}, whose values do not "
+            "mean the same: set dtype of LoadImage, which makes all of one"
+        )
+
     def as_json(self) -> str:
         """A json object of what was counted."""
         facts = {

@@ -41,6 +41,8 @@ class MeasureStatisticsHook(Hook):
             statistics, left_out = measure(loader.dataset, loader.num_workers, self.max_images)
             for line in left_out:
                 runner.logger.warning(f"not measured: {line}")
+            if mixed := statistics.describe_types():
+                runner.logger.warning(mixed)
             found = [(statistics.mean.tolist(), statistics.std.tolist(), statistics.images)]
         broadcast_object_list(found)
         mean, std, images = found[0]

@@ -125,3 +125,10 @@ def test_bad_input_is_named(tmp_path):
         read_statistics(tmp_path / "a.json")
     write(tmp_path, [np.full((8, 8, 3), 7, np.uint8)], ".png")
     assert "a channel is the same everywhere" in compute(tmp_path, status=1)
+
+
+def test_images_of_different_types_are_said():
+    both = PixelStatistics.of(np.ones((4, 4, 1), np.uint8))
+    assert not both.describe_types()
+    both.merge(PixelStatistics.of(np.ones((4, 4, 1), np.uint16)))
+    assert "of the types uint16, uint8, whose values do not mean the same" in both.describe_types()

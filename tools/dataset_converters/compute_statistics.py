@@ -46,6 +46,8 @@ def main() -> None:
     statistics, unreadable = measure(DATASETS.build(entry), args.workers, args.max_images)
     for name, numbers in (("mean", statistics.mean), ("std", statistics.std)):
         print(f"{name:4}", " ".join(f"{number:.4g}" for number in numbers))
+    if mixed := statistics.describe_types():
+        print(mixed)
     if unreadable:
         print(f"{len(unreadable)} images were left out:", *unreadable, sep="\n  ")
     AtomicLocalBackend().put(statistics.as_json().encode(), out)
