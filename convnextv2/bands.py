@@ -33,8 +33,9 @@ def set_bands(
     Args:
         cfg: It is changed.
         bands: Of an image; 3 are colours.
-        dtype: ``uint8``, ``uint16`` or ``float32``: what all images become, see `LoadImage`.
-        mean: Of each band, in the units of `dtype`, RGB where there are three. None: measured
+        dtype: ``uint8``, ``uint16`` or ``float32``: what all images become, see `LoadImage`; None:
+            each is what it is.
+        mean: Of each band, in the units of the values, RGB where there are three. None: measured
             before training, unless `statistics` has them.
         std: Standard deviation of each band.
         statistics: File of tools/dataset_converters/compute_statistics.py.
@@ -52,6 +53,8 @@ def set_bands(
         raise InputError("mean and std go together: give both or neither")
     for load in find_loaders(cfg):
         load.update(in_channels=bands, dtype=dtype)
+        if bands != 3:  # no colours that a network could expect as BGR; RGBA stays RGBA
+            load.update(channel_order="rgb")
     preprocessor = cfg.model.setdefault("data_preprocessor", {})
     preprocessor.update(type=task.preprocessor, mean=mean, std=std, statistics=statistics)
     preprocessor.update(in_channels=bands)

@@ -146,7 +146,8 @@ def _find_loader(dataset: BaseDataset) -> LoadImage:
     if len(loaders) != 1:
         raise ValueError("the data set's pipeline needs one convnextv2.LoadImage")
     load = copy(loaders[0])
-    load.channel_order = "rgb"
+    if load.in_channels == 3:
+        load.channel_order = "rgb"
     return load
 
 

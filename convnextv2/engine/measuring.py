@@ -32,7 +32,7 @@ class MeasureStatisticsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Measure, and log."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        preprocessor = model.data_preprocessor
+        preprocessor = getattr(model, "data_preprocessor", None)
         if not isinstance(preprocessor, BandNormalization) or preprocessor.is_known():
             return
         found: list = [None]

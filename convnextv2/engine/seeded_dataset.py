@@ -151,7 +151,7 @@ class _LoadOrBlank:
         # Through the loader, so that the results have all that it gives; as an array, which may
         # have any number of channels.
         file = io.BytesIO()
-        np.save(file, np.zeros((*size, self.load.in_channels), np.uint8))
+        np.save(file, np.zeros((*size, self.load.in_channels), self.load.dtype or np.uint8))
         blank = self.load({**results, "img_path": "blank.npy", "content": file.getvalue()})
         return {**blank, "img_path": results["img_path"]}
 

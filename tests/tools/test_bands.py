@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from processes import CONFIGS, REPO, run
+from processes import CONFIGS, REPO, run, train_in_two_processes
 
 from convnextv2.bands import set_bands
 from convnextv2.engine.config import read_config
@@ -188,3 +188,11 @@ def test_one_band_of_16_bits_with_boxes(folder):
     call(folder, "infer.py", "det.py", checkpoint, "grey/val", "--out", "found-det", *options)
     assert_pictures(folder / "found-det/pictures", 3, 80)
     assert json.loads((folder / "found-det/results.json").read_text())
+
+
+def test_two_processes_have_what_the_first_measured(cwd):
+    options = ["model.data_preprocessor.mean=None", "model.data_preprocessor.std=None"]
+    work_dir = train_in_two_processes(cwd, "work_dirs/measured", *options)
+    images = [cv2.imread(str(path)) for path in (cwd / "shapes/train").iterdir()]
+    pixels = np.concatenate([image.reshape(-1, 3)[:, ::-1] for image in images])
+    np.testing.assert_allclose(mean_of(work_dir / "iter_8.pth"), pixels.mean(0), rtol=1e-6)

@@ -36,6 +36,7 @@ def test_bands_are_set_wherever_they_matter(name, preprocessor):
     loaders = find_loaders(cfg)
     assert len(loaders) == sum(name in cfg for name in LOADING)
     assert all((load.in_channels, load.dtype) == (5, "uint16") for load in loaders)
+    assert {load.channel_order for load in loaders} == {"rgb"}  # the file's own
     assert cfg.model.backbone.in_channels == 5
     given = cfg.model.data_preprocessor
     assert given.type == preprocessor
