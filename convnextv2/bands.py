@@ -8,13 +8,14 @@ from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 
 from convnextv2.engine.errors import InputError
-from convnextv2.engine.tasks import find_task
+from convnextv2.engine.tasks import PredictingTask, find_task
 from convnextv2.engine.types import find_class, is_a, walk_entries
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 LOADER = "convnextv2.images.LoadImage"
+MOST_BANDS = 128  # that OpenCV 5 resizes, and with it mmcv's transforms
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -41,11 +42,14 @@ def set_bands(
         statistics: File of tools/dataset_converters/compute_statistics.py.
 
     Raises:
-        InputError: `mean` or `std` are not one for each band, or the model is of no task.
+        InputError: `mean` or `std` are not one for each band, there are more bands than the task's
+            transforms take, or the model is of no task.
     """
     task = find_task(cfg)
     if task is None:
         raise InputError("bands can be set for the models of this project's tasks alone")
+    if bands > MOST_BANDS and isinstance(task, PredictingTask):
+        raise InputError(f"bands is {bands}; {task.name} resizes images of up to {MOST_BANDS}")
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and len(values) != bands:
             raise InputError(f"{name} has {len(values)} values, bands is {bands}")

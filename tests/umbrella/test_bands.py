@@ -66,6 +66,13 @@ def test_mean_and_std_are_one_for_each_band():
         set_bands(Config({"model": {"type": "BaseModel"}}), 5)
 
 
+def test_more_bands_than_the_transforms_take_are_refused():
+    """Pre-training resizes them in parts."""
+    set_bands(read_config(str(CONFIGS / FCMAE)), 200)
+    with pytest.raises(InputError, match="bands is 129; segmentation resizes images of up to 128"):
+        set_bands(read_config(str(CONFIGS / ADE)), 129)
+
+
 @pytest.mark.parametrize("name", [TREES, ADE])
 def test_colour_augmentation_leaves_itself_out_and_says_so(name, monkeypatch):
     cfg = read_config(str(CONFIGS / name))
