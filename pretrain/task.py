@@ -19,6 +19,7 @@ class Pretraining(Task):
     name = "pretraining"
     model = "convnextv2.pretrain.fcmae.FCMAE"
     parts = (UnlabelledPart,)
+    preprocessor = "convnextv2.FCMAEDataPreprocessor"
     settings = SETTINGS
     places = MappingProxyType({"images": True, "annotations": False})
 

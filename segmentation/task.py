@@ -16,7 +16,6 @@ from .results import LabelMaps, LabelsWriter, check_names, to_label_map
 
 if TYPE_CHECKING:
     import numpy as np
-    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.structures import BaseDataElement
 
@@ -32,6 +31,13 @@ class Segmentation(PredictingTask):
     model = "mmseg.models.segmentors.base.BaseSegmentor"
     image_shape = (512, 2048)  # as in the paper's Table 7
     parts = (MaskPart,)
+    preprocessor = "convnextv2.SegDataPreProcessor"
+    colour_steps = (
+        "mmseg.datasets.transforms.transforms.PhotoMetricDistortion",
+        "mmseg.datasets.transforms.transforms.CLAHE",
+        "mmseg.datasets.transforms.transforms.AdjustGamma",
+        "mmseg.datasets.transforms.transforms.RGB2Gray",
+    )
     settings = (*SETTINGS, "classes", "mask_suffix", "ignore_index")
     places = MappingProxyType({"images": True, "masks": True})
 
@@ -44,7 +50,9 @@ class Segmentation(PredictingTask):
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1
     ) -> np.ndarray:
-        """The annotated labels as colours."""
+        """The annotated labels as colours, if there are any."""
+        if "gt_sem_seg" not in sample:
+            return picture.copy()
         labels = sample.gt_sem_seg.data[0].numpy().astype(int)
         return paint(picture, labels, palette, scale)
 
@@ -70,10 +78,6 @@ class Segmentation(PredictingTask):
         infos = (data.get_data_info(i) for data in datasets for i in range(len(data)))
         check_names(info["img_path"] for info in infos)
         return LabelMaps(folder, int(getattr(datasets[0], "reduce_zero_label", False)))
-
-    def set_pictures(self, cfg: Config, folder: str) -> None:
-        """Set the folder of mmseg's visualizer."""
-        cfg.visualizer["save_dir"] = folder
 
     def leave_labels(self, entry: dict) -> None:
         """Forget the folder of label maps."""

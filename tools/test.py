@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_runner_parser, run
+from convnextv2.engine.cli import add_show_bands, make_runner_parser, run
 from convnextv2.engine.config import load_config
 from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--show-dir", metavar="DIR", help="draw ground truth and prediction side by side"
     )
+    add_show_bands(parser)
     parser.add_argument(
         "--format-only",
         action="store_true",
@@ -55,7 +56,7 @@ def main() -> None:
     # The checkpoint fills the whole model.
     cfg.model.backbone.init_cfg = None
     if task and args.show_dir:
-        draw_all(cfg, task, args.show_dir)
+        draw_all(cfg, args.show_dir, args.show_bands)
     if args.tta:
         use_tta(cfg, parser)
     if task and args.format_only:
@@ -111,10 +112,10 @@ def write_results(runner: "Runner", task: PredictingTask, folder: Path) -> None:
     runner.test_evaluator.metrics.append(metric)
 
 
-def draw_all(cfg: "Config", task: PredictingTask, folder: str) -> None:
-    """Make mmdet's or mmseg's visualization hook draw every test image into a folder."""
-    cfg.default_hooks.visualization.update(draw=True, interval=1)
-    task.set_pictures(cfg, folder)
+def draw_all(cfg: "Config", folder: str, bands: tuple[int, ...] | None) -> None:
+    """Draw every test image into a folder."""
+    hook = {"type": "convnextv2.DrawPredictionsHook", "folder": folder, "bands_shown": bands}
+    cfg.default_hooks["draw_predictions"] = hook
 
 
 def use_tta(cfg: "Config", parser: ArgumentParser) -> None:

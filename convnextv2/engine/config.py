@@ -62,6 +62,7 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     check_core()
     from mmengine.logging import print_log
 
+    from convnextv2.bands import leave_out_colour_steps
     from convnextv2.engine.ineffective import find_ineffective
     from convnextv2.engine.overrides import override
     from convnextv2.engine.settings import check_settings
@@ -81,6 +82,7 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     override(cfg, options or [])
     fill_template(cfg, path, options or [])
     check_settings(cfg)
+    leave_out_colour_steps(cfg)
     return cfg
 
 

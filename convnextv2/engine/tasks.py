@@ -44,6 +44,9 @@ class Task:
         model: Full name of the class that its models descend from.
         image_shape: (H, W) of the image with which its networks' costs are compared.
         parts: The kinds of its data sets that can be checked.
+        preprocessor: Type of its models' data preprocessor for any number of bands.
+        colour_steps: Full names of transforms that can do nothing with images but those of three
+            bands of 8 bits.
         settings: Names of those of its templates; empty if it has no templates.
         places: What `train` and `val` of its templates say, and whether they must.
     """
@@ -52,6 +55,8 @@ class Task:
     model: ClassVar[str]
     image_shape: ClassVar[tuple[int, int]] = (224, 224)
     parts: ClassVar[tuple[type[Part], ...]] = ()
+    preprocessor: ClassVar[str]
+    colour_steps: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ()
     places: ClassVar[Mapping[str, bool]] = {}
 
@@ -120,15 +125,6 @@ class PredictingTask(Task, ABC):
 
         Raises:
             SystemExit: The results would not be complete, or overwrite each other.
-        """
-
-    @abstractmethod
-    def set_pictures(self, cfg: Config, folder: str) -> None:
-        """Let the framework's visualization hook draw test images into a folder.
-
-        Args:
-            cfg: Of the test; it is changed. The hook is there, and on.
-            folder: To draw into.
         """
 
     def leave_labels(self, entry: dict) -> None:

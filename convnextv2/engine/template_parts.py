@@ -195,8 +195,11 @@ def _arguments(template: Template, entry: dict) -> set[str]:
 def set_bands(template: Template) -> None:
     """Channels, type of values, mean and std: of the readers, the backbone and the preprocessor.
 
-    Mean and std of other images than ImageNet's kind stay blank where nobody gives them.
+    Mean and std of other images than ImageNet's kind are measured before training where nobody
+    gives them.
     """
+    from convnextv2 import bands as bands_of_config
+
     settings = template.settings
     bands, mean, std = settings["bands"], settings["mean"], settings["std"]
     dtype = settings["dtype"] or ("uint8" if bands == 3 else None)
@@ -205,23 +208,14 @@ def set_bands(template: Template) -> None:
             template.rule_entry(step, f"{where}.in_channels", "in_channels", bands, "bands")
             if dtype is not None:
                 template.rule_entry(step, f"{where}.dtype", "dtype", dtype, "dtype")
-            if bands != 3 and "channel_order" in step:  # no colours that could be swapped
-                step["channel_order"] = "rgb"
     template.rule("model.backbone", "in_channels", bands, "bands")
-    preprocessor = template.find("model.data_preprocessor") or {}
-    if mean is None and preprocessor.get("statistics"):
-        preprocessor.pop("mean", None)
-        preprocessor.pop("std", None)
-        return
-    if mean is None and bands == 3 and dtype == "uint8":
+    statistics = (template.find("model.data_preprocessor") or {}).get("statistics")
+    if mean is None and bands == 3 and dtype == "uint8" and not statistics:
         mean, std = IMAGENET
     if mean is not None:
         template.rule("model.data_preprocessor", "mean", list(mean), "mean")
         template.rule("model.data_preprocessor", "std", list(std), "std")
-    if bands != 3 and "bgr_to_rgb" in preprocessor:
-        preprocessor["bgr_to_rgb"] = False
-    if "in_channels" in _arguments(template, preprocessor):
-        template.rule("model.data_preprocessor", "in_channels", bands, "bands")
+    bands_of_config.set_bands(template.cfg, bands, dtype, mean, std, statistics)
 
 
 def _is_reader(template: Template, step: dict) -> bool:

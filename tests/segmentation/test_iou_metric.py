@@ -27,7 +27,9 @@ def case(request, tmp_path_factory):
     """
     cfg = Config.fromfile(request.param)
     init_default_scope(cfg.default_scope)
-    (load,) = (s for s in cfg.test_dataloader.dataset.pipeline if s.type == "LoadAnnotations")
+    (load,) = (
+        s for s in cfg.test_dataloader.dataset.pipeline if s.type == "convnextv2.LoadLabelMask"
+    )
     first = 1 if load.get("reduce_zero_label") else 0
     rng = np.random.default_rng(first)
     folder = tmp_path_factory.mktemp("labels")

@@ -187,6 +187,8 @@ OTHERS = {
     "infer.py DET WEIGHTS shapes/val --out found --score-thr high": "from 0 to 1",
     "infer.py DET WEIGHTS shapes/val --out found --batch-size 0": "1 or more",
     "infer.py DET WEIGHTS shapes/val --out found --batch-size -3": "1 or more",
+    "infer.py DET WEIGHTS shapes/val --out found --show-bands 4,3": "neither one band nor three",
+    "infer.py DET WEIGHTS shapes/val --out found --show-bands 4": "from 1 to 3",
     "infer.py DET shapes shapes/val --out found": "shapes",
     "infer.py DET empty.pth shapes/val --out found": "empty.pth",
     "infer.py DET text.pth shapes/val --out found": "text.pth",
@@ -224,7 +226,8 @@ OTHERS = {
     "dataset_converters/compute_statistics.py PRE --workers -2": "0 or more",
     "dataset_converters/compute_statistics.py PRE --max-images 0": "1 or more",
     "dataset_converters/compute_statistics.py PRE --out shapes": "is a folder",
-    "dataset_converters/compute_statistics.py DET": "",
+    "dataset_converters/compute_statistics.py DET --cfg-options "
+    "train_dataloader.dataset.ann_file=nowhere.json": "nowhere.json",
     "dataset_converters/prepare_data.py imagnet": "invalid choice",
     "dataset_converters/prepare_data.py imagenet --root 'a file'": "is a file, and no folder",
     "dataset_converters/prepare_data.py imagenet --root nothing": "does not exist. Register",

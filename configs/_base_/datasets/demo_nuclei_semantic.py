@@ -8,14 +8,14 @@ metainfo = dict(
 
 train_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(

@@ -2,13 +2,17 @@
 
 import json
 import math
+from copy import copy
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.dataset import BaseDataset
-from torch.utils.data import Dataset
+from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
 
+from convnextv2.engine.types import walk_built_datasets
 from convnextv2.files import printable
 from convnextv2.images import LoadImage
 
@@ -79,6 +83,15 @@ class PixelStatistics:
         self.images, self.pixels = self.images + other.images, total
         self.dtypes |= other.dtypes
 
+    def describe_types(self) -> str:
+        """What is wrong with images of different types; empty if they are of one."""
+        if len(self.dtypes) < 2:
+            return ""
+        return (
+            f"the images are of the types {', '.join(sorted(self.dtypes))}, whose values do not "
+            "mean the same: set dtype of LoadImage, which makes all of one"
+        )
+
     def as_json(self) -> str:
         """A json object of what was counted."""
         facts = {
@@ -96,33 +109,78 @@ class PixelStatistics:
 class ImageStatistics(Dataset):
     """The statistics of each image, as the data set's loading transform gives it.
 
+    Three channels are counted as RGB, whichever order the transform gives.
+
     Args:
-        dataset: An `UnlabelledImages` or `UnlabelledShards`.
+        dataset: Of any task, built; or a wrapper of several.
         max_images: Take so many of them, drawn at random but always the same; all if None.
 
     Raises:
-        ValueError: The pipeline has not one `LoadImage`.
+        ValueError: A pipeline has not one `LoadImage`.
     """
 
-    def __init__(self, dataset: BaseDataset, max_images: int | None = None) -> None:
-        loaders = [t for t in dataset.pipeline.transforms if isinstance(t, LoadImage)]
-        if len(loaders) != 1:
-            raise ValueError("the data set's pipeline needs one convnextv2.LoadImage")
-        self.load = loaders[0]
-        self.dataset = dataset
-        self.places = np.random.default_rng(0).permutation(len(dataset))[:max_images].tolist()
+    def __init__(self, dataset: Dataset, max_images: int | None = None) -> None:
+        self.parts = list(walk_built_datasets(dataset))
+        self.starts = np.cumsum([0, *(len(part) for part in self.parts)])  # lists their images
+        self.loaders = [_find_loader(part) for part in self.parts]
+        total = self.starts[-1]
+        self.places = np.random.default_rng(0).permutation(total)[:max_images].tolist()
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, i: int) -> tuple[str, PixelStatistics | str]:
         """Path, and the statistics or, if the image cannot be used, the reason."""
-        info = self.dataset.get_data_info(self.places[i])
+        number = int(np.searchsorted(self.starts, self.places[i], side="right")) - 1
+        info = self.parts[number].get_data_info(self.places[i] - int(self.starts[number]))
         path = printable(info["img_path"])
         try:
-            return path, PixelStatistics.of(self.load(info)["img"])
+            return path, PixelStatistics.of(self.loaders[number](info)["img"])
         except ValueError as error:
             return path, str(error).removeprefix(f"{path}: ")
+
+
+def _find_loader(dataset: BaseDataset) -> LoadImage:
+    transforms = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+    loaders = [transform for transform in transforms if isinstance(transform, LoadImage)]
+    if len(loaders) != 1:
+        raise ValueError("the data set's pipeline needs one convnextv2.LoadImage")
+    load = copy(loaders[0])
+    if load.in_channels == 3:
+        load.channel_order = "rgb"
+    return load
+
+
+def measure(
+    dataset: Dataset, workers: int = 0, max_images: int | None = None
+) -> tuple[PixelStatistics, list[str]]:
+    """Statistics of a data set's images, and lines about those that were left out.
+
+    Random generators are left as they are. A progress bar is shown.
+
+    Args:
+        dataset: As of `ImageStatistics`.
+        workers: Processes that read.
+        max_images: As of `ImageStatistics`.
+
+    Raises:
+        ValueError: No image could be read, a channel is the same everywhere, or images differ in
+            their number of channels.
+    """
+    images = ImageStatistics(dataset, max_images)
+    statistics, unreadable = PixelStatistics(), []
+    with torch.random.fork_rng(devices=[]):  # a loader draws a seed for its workers
+        loader = DataLoader(images, batch_size=None, num_workers=workers)
+        for path, found in track(loader, "measuring mean and std", total=len(images)):
+            if isinstance(found, str):
+                unreadable.append(f"{path}: {found}")
+            else:
+                statistics.merge(found)
+    if not statistics.images:
+        raise ValueError("no image could be read:\n  " + "\n  ".join(unreadable))
+    if not statistics.std.all():
+        raise ValueError(f"a channel is the same everywhere: std {statistics.std.tolist()}")
+    return statistics, unreadable
 
 
 def read_statistics(path: str | Path) -> tuple[list[float], list[float]]:

@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import DATASETS
 
+from convnextv2 import statistics
 from convnextv2.pretrain import FCMAEDataPreprocessor
-from convnextv2.pretrain.data import statistics
-from convnextv2.pretrain.data.statistics import PixelStatistics, read_statistics
+from convnextv2.statistics import PixelStatistics, read_statistics
 
-REPO = Path(__file__).resolve().parents[3]
+REPO = Path(__file__).resolve().parents[2]
 CONFIG = REPO / "configs/pretrain/fcmae_convnextv2_custom.py"
 
 
@@ -125,3 +126,21 @@ def test_bad_input_is_named(tmp_path):
         read_statistics(tmp_path / "a.json")
     write(tmp_path, [np.full((8, 8, 3), 7, np.uint8)], ".png")
     assert "a channel is the same everywhere" in compute(tmp_path, status=1)
+
+
+def test_images_of_different_types_are_said():
+    both = PixelStatistics.of(np.ones((4, 4, 1), np.uint8))
+    assert not both.describe_types()
+    both.merge(PixelStatistics.of(np.ones((4, 4, 1), np.uint16)))
+    assert "of the types uint16, uint8, whose values do not mean the same" in both.describe_types()
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_four_channels_are_counted_in_the_order_of_the_loader(tmp_path, order):
+    image = np.random.default_rng(0).integers(0, 256, (9, 9, 4), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    load = {"type": "convnextv2.LoadImage", "in_channels": 4, "channel_order": order}
+    entry = {"type": "convnextv2.UnlabelledImages", "data_root": str(tmp_path), "pipeline": [load]}
+    found, _ = statistics.measure(DATASETS.build(entry))
+    expected = image if order == "bgr" else image[..., [2, 1, 0, 3]]
+    np.testing.assert_allclose(found.mean, expected.mean((0, 1)))
