@@ -6,7 +6,7 @@ from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
-from convnextv2.files import IMAGE_SUFFIXES, find_images, printable
+from convnextv2.files import find_images, printable
 from convnextv2.registry import DATASETS
 
 
@@ -28,8 +28,8 @@ class ImagesAndMasks(BaseSegDataset):
         self, seg_map_suffix: str | None = None, img_suffix: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(
-            img_suffix=img_suffix or IMAGE_SUFFIXES,
-            seg_map_suffix=seg_map_suffix or IMAGE_SUFFIXES,
+            img_suffix=img_suffix or "",
+            seg_map_suffix=seg_map_suffix or "",
             **kwargs,
         )
 
@@ -58,7 +58,7 @@ class ImagesAndMasks(BaseSegDataset):
         found = 0
         for info in infos:
             stem = os.path.splitext(os.path.relpath(info["img_path"], root))[0]
-            if isinstance(self.seg_map_suffix, str):
+            if self.seg_map_suffix:
                 mask, wanted = named.get(stem + self.seg_map_suffix), stem + self.seg_map_suffix
             else:
                 mask, wanted = stems.get(stem), f"{stem}.png"
