@@ -41,12 +41,18 @@ class ImagesAndMasks(BaseSegDataset):
         if self.ann_file:
             return super().load_data_list()
         root = self.data_prefix.get("img_path") or self.data_root
+        folder = self.data_prefix.get("seg_map_path")
         images = [path for path in find_images(root) if path.endswith(self.img_suffix)]
+        if (
+            self.seg_map_suffix
+            and folder is not None
+            and os.path.abspath(root) == os.path.abspath(folder)
+        ):
+            images = [path for path in images if not path.endswith(self.seg_map_suffix)]
         if not images:
             raise FileNotFoundError(f"no images below {printable(os.path.abspath(root))}")
         labels = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
         infos = [{"img_path": path, **labels, "seg_fields": []} for path in images]
-        folder = self.data_prefix.get("seg_map_path")
         if folder is not None:
             self._find_masks(infos, root, folder)
         return infos
