@@ -43,11 +43,8 @@ class ImagesAndMasks(BaseSegDataset):
         root = self.data_prefix.get("img_path") or self.data_root
         folder = self.data_prefix.get("seg_map_path")
         images = [path for path in find_images(root) if path.endswith(self.img_suffix)]
-        if (
-            self.seg_map_suffix
-            and folder is not None
-            and os.path.abspath(root) == os.path.abspath(folder)
-        ):
+        together = folder is not None and os.path.abspath(root) == os.path.abspath(folder)
+        if self.seg_map_suffix and together:
             images = [path for path in images if not path.endswith(self.seg_map_suffix)]
         if not images:
             raise FileNotFoundError(f"no images below {printable(os.path.abspath(root))}")

@@ -59,7 +59,8 @@ def test_names_that_never_fit_are_explained(write):
     root = write("images/1.png", "masks/1_L.png")
     with pytest.raises(FileNotFoundError, match=r"1_L\.png, mask_suffix is '_L\.png'"):
         pairs(root)
+    other = {"img_path": "images", "seg_map_path": "other"}
     with pytest.raises(FileNotFoundError, match=r"holds 1 masks of other names"):
-        pairs(root, seg_map_suffix="_x.png")
+        pairs(write("other/9.png"), data_prefix=other)
     with pytest.raises(FileNotFoundError, match=r"no images below .*images"):
         pairs(write("masks/2.png"), img_suffix=".tif")
