@@ -6,7 +6,7 @@ from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
-from convnextv2.files import IMAGE_SUFFIXES, find_images, printable
+from convnextv2.files import find_images, printable
 from convnextv2.registry import DATASETS
 
 
@@ -28,8 +28,8 @@ class ImagesAndMasks(BaseSegDataset):
         self, seg_map_suffix: str | None = None, img_suffix: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(
-            img_suffix=img_suffix or IMAGE_SUFFIXES,
-            seg_map_suffix=seg_map_suffix or IMAGE_SUFFIXES,
+            img_suffix=img_suffix or "",
+            seg_map_suffix=seg_map_suffix or "",
             **kwargs,
         )
 
@@ -41,12 +41,15 @@ class ImagesAndMasks(BaseSegDataset):
         if self.ann_file:
             return super().load_data_list()
         root = self.data_prefix.get("img_path") or self.data_root
+        folder = self.data_prefix.get("seg_map_path")
         images = [path for path in find_images(root) if path.endswith(self.img_suffix)]
+        together = folder is not None and os.path.abspath(root) == os.path.abspath(folder)
+        if self.seg_map_suffix and together:
+            images = [path for path in images if not path.endswith(self.seg_map_suffix)]
         if not images:
             raise FileNotFoundError(f"no images below {printable(os.path.abspath(root))}")
         labels = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
         infos = [{"img_path": path, **labels, "seg_fields": []} for path in images]
-        folder = self.data_prefix.get("seg_map_path")
         if folder is not None:
             self._find_masks(infos, root, folder)
         return infos
@@ -58,7 +61,7 @@ class ImagesAndMasks(BaseSegDataset):
         found = 0
         for info in infos:
             stem = os.path.splitext(os.path.relpath(info["img_path"], root))[0]
-            if isinstance(self.seg_map_suffix, str):
+            if self.seg_map_suffix:
                 mask, wanted = named.get(stem + self.seg_map_suffix), stem + self.seg_map_suffix
             else:
                 mask, wanted = stems.get(stem), f"{stem}.png"

@@ -20,11 +20,10 @@ def write(tmp_path):
 
 
 def pairs(root, **kwargs):
+    prefix = {"img_path": "images", "seg_map_path": "masks"}
+    meta = {"classes": ("a", "b")}
     dataset = ImagesAndMasks(
-        data_root=root,
-        data_prefix={"img_path": "images", "seg_map_path": "masks"},
-        metainfo={"classes": ("a", "b")},
-        **kwargs,
+        **{"data_root": root, "data_prefix": prefix, "metainfo": meta, **kwargs}
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     return [tuple(i[k].removeprefix(root) for k in ("img_path", "seg_map_path")) for i in infos]
@@ -46,11 +45,22 @@ def test_a_suffix_of_masks_and_one_that_is_missing(write):
     ]
 
 
+def test_images_and_masks_in_one_folder(write):
+    root = write("images/1.png", "images/1_L.png")
+    found = pairs(
+        root,
+        seg_map_suffix="_L.png",
+        data_prefix={"img_path": "images", "seg_map_path": "images"},
+    )
+    assert found == [("/images/1.png", "/images/1_L.png")]
+
+
 def test_names_that_never_fit_are_explained(write):
     root = write("images/1.png", "masks/1_L.png")
     with pytest.raises(FileNotFoundError, match=r"1_L\.png, mask_suffix is '_L\.png'"):
         pairs(root)
+    other = {"img_path": "images", "seg_map_path": "other"}
     with pytest.raises(FileNotFoundError, match=r"holds 1 masks of other names"):
-        pairs(root, seg_map_suffix="_x.png")
+        pairs(write("other/9.png"), data_prefix=other)
     with pytest.raises(FileNotFoundError, match=r"no images below .*images"):
         pairs(write("masks/2.png"), img_suffix=".tif")
