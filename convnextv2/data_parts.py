@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -121,7 +123,8 @@ class Part:
         from mmengine.registry import DATASETS
 
         try:
-            dataset = DATASETS.build({**self.entry, "pipeline": pipeline, **changes})
+            with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
+                dataset = DATASETS.build({**self.entry, "pipeline": pipeline, **changes})
         except Exception as error:  # the libraries raise whatever they stumble on
             text = f"{self.name}: the data set cannot be built: {describe(error)}"
             self.findings.append(Finding("fatal", "data sets that cannot be built", text))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -143,12 +145,16 @@ def _draw_training(cfg: Config, task: PredictingTask, number: int) -> tuple[list
     """Training samples after augmentation with their annotations, and the classes' colours."""
     from mmengine.registry import DATASETS
 
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
     classes = dataset.metainfo["classes"]
     palette = complete_palette(dataset.metainfo.get("palette"), len(classes))
     tiles = []
     for index in spread(len(dataset), number):
-        sample = dataset[index]
+        try:
+            sample = dataset[index]
+        except Exception:  # that it cannot be read was found out
+            continue
         image = to_rgb(sample["inputs"].permute(1, 2, 0).numpy())
         picture = task.draw_truth(image, sample["data_samples"], palette)
         name = Path(sample["data_samples"].get("img_path", "")).name

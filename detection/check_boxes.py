@@ -90,7 +90,8 @@ def _check_edges(box: list, size: tuple[int, int]) -> Iterator[tuple[str, str, s
         text = f"box {show_box(box)} has a side of less than {THIN:g} pixels"
         yield "warning", f"boxes with a side of less than {THIN:g} pixels", text
     elif min(width, height) < SMALL:
-        text = f"box {show_box(box)} has a side of less than {SMALL:g} pixels, the backbone's first step"
+        text = f"box {show_box(box)} has a side of less than {SMALL:g} pixels, the network's first "
+        text += "step"
         yield "note", f"boxes with a side of less than {SMALL:g} pixels", text
 
 

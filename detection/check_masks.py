@@ -155,7 +155,8 @@ def _compare(box: list, corners: Corners) -> Iterator[Fault]:
         return
     own = show_box([x1, y1, x2 - x1, y2 - y1])
     if _near((x, y, width, height), corners):
-        text = f"box {show_box(box)} has the corners x1, y1, x2, y2 of its own mask, whose box is {own}"
+        text = f"box {show_box(box)} has the corners x1, y1, x2, y2 of its own mask, "
+        text += f"whose box is {own}"
         yield "fatal", "boxes that are corners x1, y1, x2, y2", text
     elif _near((x - width / 2, y - height / 2, x + width / 2, y + height / 2), corners):
         text = f"box {show_box(box)} begins in the centre of its own mask, whose box is {own}"
