@@ -5,6 +5,7 @@ What is checked of a data set is its kind's, a `Part` that its task describes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,15 @@ def check_all(cfg: Config, progress: Progress) -> tuple[list[Part], list[Finding
         cfg: The whole config.
         progress: Shows how far it is.
     """
-    parts = list_parts(cfg)
+    listed, parts = list_parts(cfg), []
     findings: list[Finding] = []
+    for part in listed:
+        root = part.entry.get("data_root") or ""
+        if part.name == "test" and not os.path.exists(root or "."):  # of a base, that none wants
+            text = f"test: {root} does not exist; nothing but tools/test.py would read it"
+            findings.append(Finding("note", "parts that are not there", text))
+        else:
+            parts.append(part)
     for part in parts:
         findings += guard(part.name, part.read)
         findings += guard(part.name, lambda part=part: part.check_model(cfg))

@@ -216,7 +216,7 @@ def spread(number: int, most: int) -> list[int]:
     """At most so many of the places 0 to number - 1, evenly."""
     if number <= most:
         return list(range(number))
-    return [round(i * (number - 1) / (most - 1)) for i in range(most)]
+    return [round(i * (number - 1) / max(most - 1, 1)) for i in range(most)]
 
 
 def try_pipeline(part: Part, most: int = 48, draws: int = 4) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convnextv2.data_parts import Part, Report, explain_missing, find_missing_images, spread
-from convnextv2.engine.types import list_metrics
+from convnextv2.engine.types import find_class, is_a, list_metrics
 from convnextv2.files import IMAGE_SUFFIXES
 from convnextv2.findings import Finding
 from convnextv2.image_checks import Look, check_size, look_at_image
@@ -51,7 +51,11 @@ class MaskPart(Part):
 
     def check_model(self, cfg: "Config") -> None:
         """Take the ignored value from the heads, and hold metric and preprocessor against it."""
-        found = {where: entry.get("ignore_index", 255) for where, entry in _list_heads(cfg.model)}
+        heads = dict(_list_heads(cfg.model))
+        self.findings += find_softmax_of_one(heads)
+        found = {
+            f"{at}.ignore_index": entry.get("ignore_index", 255) for at, entry in heads.items()
+        }
         for number, metric in enumerate(list_metrics(cfg.get(f"{self.name}_evaluator"))):
             found[f"{self.name}_evaluator {number}"] = metric.get("ignore_index", 255)
         ignored = next(iter(found.values()), 255)
@@ -183,4 +187,26 @@ def _list_heads(model: Any) -> Iterator[tuple[str, dict]]:
         entries = model.get(name) or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
             place = f".{number}" if isinstance(entries, list) else ""
-            yield f"model.{name}{place}.ignore_index", entry
+            yield f"model.{name}{place}", entry
+
+
+def find_softmax_of_one(heads: dict[str, dict]) -> Iterator[Finding]:
+    """Heads of one class whose losses are a softmax: it is always 1, and nothing is learned.
+
+    Args:
+        heads: Their entries by their places in the config.
+    """
+    from mmengine.registry import MODELS
+
+    softmax = "mmseg.models.losses.cross_entropy_loss.CrossEntropyLoss"
+    for where, entry in heads.items():
+        losses = entry.get("loss_decode") or [{"type": "mmseg.CrossEntropyLoss"}]
+        losses = losses if isinstance(losses, (list, tuple)) else [losses]
+        plain = [
+            not loss.get("use_sigmoid") and is_a(find_class(loss, MODELS), softmax)
+            for loss in losses
+        ]
+        if entry.get("num_classes") == 1 and all(plain):
+            text = f"{where} has one class under a softmax, which is always 1: name the background "
+            text += "as a class too, or set loss_decode.use_sigmoid=True"
+            yield Finding("fatal", "heads of one class under a softmax", text)
