@@ -104,8 +104,13 @@ class Part:
         return None
 
     def has_class_names(self) -> bool:
-        """Whether the classes are no text that was meant to be a name; else that is a finding."""
+        """Whether the classes are names, and no text that was meant to be one; else a finding."""
         classes = (self.entry.get("metainfo") or {}).get("classes")
+        others = [name for name in classes or () if not isinstance(name, str)]
+        if others:
+            text = f"{self.name}: the class {others[0]!r} is no text; write {str(others[0])!r}"
+            self.findings.append(Finding("fatal", "class names that are no text", text))
+            return False
         if not isinstance(classes, str) or os.path.isfile(classes):  # names may come in a file
             return True
         text = f"{self.name}: classes is the text {classes!r}, which counts as {len(classes)} "

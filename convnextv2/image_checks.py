@@ -102,7 +102,10 @@ def _unreadable(path: str, text: str) -> Finding:
 
 
 def _find_lost_bits(path: str, image: np.ndarray, dtype: str | None) -> list[Finding]:
-    """16 bits that become 8: those of 12 bits or fewer become nearly black."""
+    """Bits that the reader changes: 16 that become 8 may become nearly black."""
+    if image.dtype == np.uint8 and dtype == "uint16":
+        text = "8 bits, read as 16: multiplied by 257, unlike those that have 16"
+        return [Finding("warning", "images of 8 bits read as 16 bits", text, path)]
     if image.dtype != np.uint16 or dtype != "uint8":
         return []
     most = int(image.max())
@@ -113,10 +116,14 @@ def _find_lost_bits(path: str, image: np.ndarray, dtype: str | None) -> list[Fin
 
 
 def _find_blank(path: str, image: np.ndarray) -> list[Finding]:
-    if image.min() < image.max():
-        return []
-    text = f"every pixel has the value {image.flat[0]}"
-    return [Finding("note", "images of a single value", text, path)]
+    flat = np.flatnonzero(image.min(axis=(0, 1)) == image.max(axis=(0, 1))).tolist()
+    if len(flat) == image.shape[2]:
+        text = f"every pixel has the value {image[0, 0].tolist()}"
+        return [Finding("note", "images of a single value", text, path)]
+    if flat and image.shape[2] != 3:
+        text = f"of {image.shape[2]} bands, these hold a single value, from 0: {flat}"
+        return [Finding("note", "images with bands of a single value", text, path)]
+    return []
 
 
 def _read_orientation(content: bytes) -> int:

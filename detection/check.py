@@ -113,7 +113,7 @@ class CocoPart(Part):
             return
         names = {c["id"] for c in self._content["categories"] if c["name"] in self.classes}
         used = {a["image_id"] for a in self._content["annotations"] if a["category_id"] in names}
-        smallest = rules.get("min_size", 0)
+        smallest, left = rules.get("min_size", 0), len(self.images)
         for image, path in zip(self._content["images"], self.images, strict=True):
             if rules.get("filter_empty_gt") and image["id"] not in used:
                 kind = f"images left out of {self.name}: no annotation of a class of the config"
@@ -124,6 +124,12 @@ class CocoPart(Part):
                 text = f"{image['file_name']}, {image['width']}x{image['height']} pixels, is left "
                 text += f"out: filter_cfg.min_size={smallest}"
                 yield Finding("warning", kind, text, str(self._path), path)
+            else:
+                continue
+            left -= 1
+        if not left:
+            text = f"{self.name}: filter_cfg={dict(rules)} leaves no image"
+            yield Finding("fatal", "parts without an image", text, str(self._path))
 
     def _compare_files(self, other: Path) -> Iterator[Finding]:
         """Images of which a metric's own file knows nothing."""

@@ -102,7 +102,7 @@ def _check_area(annotation: dict) -> Iterator[tuple[str, str, str]]:
     if area > 1.1 * (width + 2) * (height + 2):
         text = f"area {area} is more than that of its box, {width:g} x {height:g}"
         yield "warning", "annotations whose area is more than their box'", text
-    elif width * height >= 100 and area < 0.01 * width * height:
+    elif width * height >= 100 and area < 0.003 * width * height:
         text = f"area {area:g} is next to nothing in its box, {width:g} x {height:g}"
         yield "warning", "annotations whose area is next to nothing in their box", text
 

@@ -250,9 +250,10 @@ def _check_ids(content: dict, evaluated: bool) -> Iterator[Finding]:
             category = annotation["category_id"]
             text = f"{where} of {images[image]} has the category {category}, not listed"
             yield Finding("fatal", "annotations of categories that are not listed", text)
-        if evaluated and annotation["id"] == 0:
+        if annotation["id"] == 0:
             text = "an annotation has the id 0, with which a match counts as none; begin at 1"
-            yield Finding("fatal", "annotations with the id 0", text)
+            level = "fatal" if evaluated else "note"  # scores alone ask for it
+            yield Finding(level, "annotations with the id 0", text)
         if evaluated and "iscrowd" not in annotation:
             text = f"{where} lacks 'iscrowd', which pycocotools' scores read; 0 for a single object"
             yield Finding("note", "annotations without 'iscrowd'", text)

@@ -33,7 +33,9 @@ class MaskPart(Part):
         self._infos: list[dict] = []
         self._values: Values = {}
         self._labels = Labels(0)
-        dataset = self.build([], lazy_init=False) if self.has_class_names() else None
+        # Not serialized: mmengine cannot do that with no image at all.
+        whole = {"lazy_init": False, "serialize_data": False}
+        dataset: Any = self.build([], **whole) if self.has_class_names() else None
         if dataset is None:
             return
         self._infos = [dataset.get_data_info(index) for index in range(len(dataset))]

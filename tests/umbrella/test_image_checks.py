@@ -82,3 +82,20 @@ def test_files_that_cannot_be_read_say_why(tmp_path):
     path.write_bytes(b"<html>")
     assert str(look(path).findings[0]) == f"{path}: truncated, or no image"
     assert look(path).size is None
+
+
+def test_what_holds_a_single_value_is_noted(tmp_path):
+    bands = np.zeros((20, 30, 5), np.uint16)
+    np.save(tmp_path / "a.npy", bands)
+    (found,) = look(tmp_path / "a.npy", in_channels=5).findings
+    assert found == ("note", "images of a single value", found.text, str(tmp_path / "a.npy"), "", ())
+    bands[3, 3, :4] = 9
+    np.save(tmp_path / "a.npy", bands)
+    (found,) = look(tmp_path / "a.npy", in_channels=5).findings
+    assert found.text.endswith("these hold a single value, from 0: [4]")
+
+
+def test_an_image_of_8_bits_among_16_is_named(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), PIXELS)
+    (found,) = look(tmp_path / "a.png", dtype="uint16").findings
+    assert "8 bits, read as 16" in found.text
