@@ -10,7 +10,7 @@ from convnextv2.engine.types import list_metrics
 from convnextv2.findings import Finding
 from convnextv2.image_checks import check_size, look_at_image
 
-from .check_boxes import check_boxes, explain_dropped
+from .check_boxes import check_boxes, collect_boxes, explain_dropped
 from .check_json import check_lists, read_coco
 from .check_masks import check_masks
 from .check_units import check_units
@@ -164,7 +164,8 @@ def check_coco(
         evaluated: Whether scores are computed from it.
         masks: Whether the config wants masks.
     """
-    found = [*check_units(content), *check_boxes(content), *check_masks(content, masks)]
+    boxes = collect_boxes(content)
+    found = [*check_units(boxes), *check_boxes(boxes), *check_masks(boxes, masks)]
     return check_lists(content, name, folder, classes, evaluated) + [
         finding._replace(file=name, image=finding.image and str(Path(folder, finding.image)))
         for finding in found

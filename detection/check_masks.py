@@ -1,12 +1,14 @@
 """The masks of COCO annotations: polygons and RLE, and whether they agree with their boxes."""
 
+import math
 from collections.abc import Iterator
+from operator import mul
 
 import numpy as np
 
 from convnextv2.findings import Finding
 
-from .check_boxes import OUTSIDE, make_finding, show_box
+from .check_boxes import OUTSIDE, Boxes, make_finding, show_box
 from .check_json import is_number
 
 AGREE = 0.6  # least IoU of a box and the box of its own mask
@@ -17,17 +19,15 @@ Corners = tuple[float, float, float, float]
 Fault = tuple[str, str, str]
 
 
-def check_masks(content: dict, wanted: bool) -> Iterator[Finding]:
+def check_masks(boxes: Boxes, wanted: bool) -> Iterator[Finding]:
     """Check each annotation's mask; `file` is left to the caller.
 
     Args:
-        content: Of `read_coco`.
+        boxes: Of the annotations.
         wanted: Whether the pipeline or the scores ask for masks.
     """
-    images = {image["id"]: image for image in content["images"]}
-    for annotation in content["annotations"]:
-        image = images.get(annotation["image_id"])
-        for level, kind, text in check_mask(annotation, image, wanted) if image else ():
+    for annotation, image in zip(boxes.annotations, boxes.images, strict=True):
+        for level, kind, text in check_mask(annotation, image, wanted):
             yield make_finding(level, kind, text, annotation, image)
 
 
@@ -59,22 +59,19 @@ def _read_polygons(mask: list, size: tuple[int, int]) -> tuple[list[Fault], Corn
     ys: list[float] = []
     area = 0.0
     for polygon in mask:
-        try:
-            points = np.array(polygon, dtype=float)
-        except (TypeError, ValueError):  # not numbers
-            points = np.zeros(0)
-        if points.ndim != 1 or points.size % 2 or points.size < 6 or not np.isfinite(points).all():
-            pairs = ": of points, not of numbers; write x, y, x, y, ..." if points.ndim == 2 else ""
-            text = f"a polygon of {len(polygon)} numbers, expected 3 or more points x, y{pairs}"
+        if not _is_polygon(polygon):
+            pairs = any(isinstance(point, list) for point in polygon)
+            hint = ": of points, not of numbers; write x, y, x, y, ..." if pairs else ""
+            text = f"a polygon of {len(polygon)} numbers, expected 3 or more points x, y{hint}"
             faults.append(("fatal", "polygons that are none", text))
             continue
-        x, y = points[0::2], points[1::2]
-        part = abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
-        area += part
+        x, y = polygon[0::2], polygon[1::2]
+        part = sum(map(mul, x, y[1:] + y[:1])) - sum(map(mul, y, x[1:] + x[:1]))
+        area += abs(part) / 2
         if not part:
             faults.append(("warning", "polygons of no area", "a polygon of no area"))
-        xs += [x.min(), x.max()]
-        ys += [y.min(), y.max()]
+        xs += [min(x), max(x)]
+        ys += [min(y), max(y)]
     if not xs:
         return faults, None
     corners = (min(xs), min(ys), max(xs), max(ys))
@@ -85,6 +82,14 @@ def _read_polygons(mask: list, size: tuple[int, int]) -> tuple[list[Fault], Corn
         text = "the polygon is so thin that its mask has no pixel"
         faults.append(("warning", "masks without a pixel", text))
     return faults, corners
+
+
+def _is_polygon(polygon: list) -> bool:
+    try:
+        finite = math.isfinite(sum(polygon))
+    except TypeError:  # not numbers
+        return False
+    return finite and len(polygon) >= 6 and len(polygon) % 2 == 0
 
 
 def _has_pixel(polygons: list, size: tuple[int, int]) -> bool:

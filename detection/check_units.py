@@ -10,25 +10,19 @@ import numpy as np
 
 from convnextv2.findings import Finding
 
+from .check_boxes import OUTSIDE, Boxes
+
 FEWEST = 5  # boxes, from which all of a file can be judged
-OUTSIDE = 1.0  # pixels: rounding
 LEAVE = 0.05  # share of the boxes that must leave their image: fewer are slips
 
 KIND = "files whose boxes are not x, y, width, height in pixels"
 
 
-def check_units(content: dict) -> Iterator[Finding]:
+def check_units(boxes: Boxes) -> Iterator[Finding]:
     """A finding if the boxes of a file are of another kind; `file` is left to the caller."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    pairs = [
-        (annotation["bbox"], sizes[annotation["image_id"]])
-        for annotation in content["annotations"]
-        if annotation["image_id"] in sizes
-    ]
-    if not pairs:
+    if not len(boxes.values):
         return
-    boxes, frames = (np.array(side, float) for side in zip(*pairs, strict=True))
-    text = _look_at_scale(boxes, frames) or _look_at_form(boxes, frames)
+    text = _look_at_scale(boxes.values, boxes.sizes) or _look_at_form(boxes.values, boxes.sizes)
     if text:
         yield Finding("fatal", KIND, f"{text}; COCO's boxes are x, y, width, height in pixels")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from convnextv2.detection.check_boxes import collect_boxes
 from convnextv2.detection.check_units import check_units
 
 WIDTH, HEIGHT = 640, 480
@@ -37,7 +38,7 @@ OTHERS = {
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("text", OTHERS)
 def test_other_numbers_are_named(text, seed):
-    (found,) = check_units(content(OTHERS[text], seed=seed))
+    (found,) = check_units(collect_boxes(content(OTHERS[text], seed=seed)))
     assert found.level == "fatal"
     assert text in found.text
 
@@ -54,10 +55,10 @@ def test_other_numbers_are_named(text, seed):
     ids=["good", "corner", "whole", "careless"],
 )
 def test_good_boxes_are_not(change, seed):
-    assert list(check_units(content(change, seed=seed))) == []
+    assert list(check_units(collect_boxes(content(change, seed=seed)))) == []
 
 
 def test_a_box_or_two_that_leave_their_image_are_slips():
     slips = content(lambda x, y, w, h: (x, y, w, h))
     slips["annotations"][0]["bbox"][2] = 900.0
-    assert list(check_units(slips)) == []
+    assert list(check_units(collect_boxes(slips))) == []

@@ -88,7 +88,14 @@ def test_what_holds_a_single_value_is_noted(tmp_path):
     bands = np.zeros((20, 30, 5), np.uint16)
     np.save(tmp_path / "a.npy", bands)
     (found,) = look(tmp_path / "a.npy", in_channels=5).findings
-    assert found == ("note", "images of a single value", found.text, str(tmp_path / "a.npy"), "", ())
+    assert found == (
+        "note",
+        "images of a single value",
+        found.text,
+        str(tmp_path / "a.npy"),
+        "",
+        (),
+    )
     bands[3, 3, :4] = 9
     np.save(tmp_path / "a.npy", bands)
     (found,) = look(tmp_path / "a.npy", in_channels=5).findings
