@@ -1,115 +1,167 @@
 """The data checks that check_data.py reports and that train.py insists on.
 
-What is checked of a data set is its kind's, a `Part` that its task describes. A finding is
-``(level, text)``; ``fatal`` ones keep a training from starting.
+What is checked of a data set is its kind's, a `Part` that its task describes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from convnextv2.data_parts import Finding, Part
+from convnextv2.class_counts import check_heads
+from convnextv2.data_parts import Part, Report, try_pipeline
+from convnextv2.engine.errors import InputError, describe
 from convnextv2.engine.tasks import list_tasks
 from convnextv2.engine.types import find_class, is_a, walk_datasets
+from convnextv2.findings import Finding, describe_group, group_findings
+from convnextv2.overlap import check_overlap
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+WORKERS = 2  # processes that open files
+FEW = 64  # files, for which no process is started
+
+# What shows how far an iteration is: of what, its title, its length.
+Progress = Callable[[Iterable, str, int], Iterable]
 
 
 def refuse_fatal(cfg: Config) -> None:
-    """Stop a training whose data have fatal faults; looks at no image.
+    """Stop a training whose data have fatal faults; opens no image, and a few label masks.
 
     Raises:
         SystemExit: There are; the first are named.
     """
     parts = [part for part in list_parts(cfg, LOADERS[:2]) if part.before_training]
+    findings: list[Finding] = []
     for part in parts:
-        part.read()
-    findings = [f for part in parts for f in part.findings] + check_heads(cfg, parts)
-    fatal = [text for level, text in findings if level == "fatal"]
+        findings += guard(part.name, part.read)
+        findings += guard(part.name, lambda part=part: part.check_model(cfg))
+        findings += guard(part.name, part.sample)
+    findings += [finding for part in parts for finding in part.findings]
+    findings += check_heads(cfg.model, parts)
+    fatal = [group for group in group_findings(findings) if group[0].level == "fatal"]
+    lines = [line for group in fatal for line in describe_group(group)]
     if fatal:
-        more = f"\n  and {len(fatal) - 10} more" if len(fatal) > 10 else ""
+        more = f"\n  and {len(lines) - 30} lines more" if len(lines) > 30 else ""
         raise SystemExit(
-            "The data cannot be trained on:\n  " + "\n  ".join(fatal[:10]) + more + "\n"
+            "The data cannot be trained on:\n  " + "\n  ".join(lines[:30]) + more + "\n"
             "python tools/dataset_converters/check_data.py CONFIG names all of it and "
             "looks into the images too."
         )
 
 
+def check_all(cfg: Config, progress: Progress) -> tuple[list[Part], list[Finding]]:
+    """Everything that can be found out: each file is opened, and images pass the pipelines.
+
+    Args:
+        cfg: The whole config.
+        progress: Shows how far it is.
+    """
+    listed, parts = list_parts(cfg), []
+    findings: list[Finding] = []
+    for part in listed:
+        root = part.entry.get("data_root") or ""
+        if part.name == "test" and not os.path.exists(root or "."):  # of a base, that none wants
+            text = f"test: {root} does not exist; nothing but tools/test.py would read it"
+            findings.append(Finding("note", "parts that are not there", text))
+        else:
+            parts.append(part)
+    for part in parts:
+        findings += guard(part.name, part.read)
+        findings += guard(part.name, lambda part=part: part.check_model(cfg))
+        findings += guard(part.name, lambda part=part: _open_files(part, progress))
+        findings += guard(part.name, part.finish)
+        if not any(finding.level == "fatal" for finding in part.findings):
+            findings += guard(part.name, lambda part=part: part.findings.extend(try_pipeline(part)))
+        findings += part.findings
+    findings += check_heads(cfg.model, parts)
+    overlaps: list[Finding] = []
+    findings += guard("overlap", lambda: overlaps.extend(check_overlap(parts)))
+    return parts, findings + overlaps
+
+
 def list_parts(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[Part]:
-    """The data sets of a config, each once, none of which was read."""
+    """The data sets of a config, each once, none of which was read.
+
+    One that is both trained on and validated with comes twice, which `check_overlap` names.
+    """
     from mmengine.registry import DATASETS, init_default_scope
 
     scope = cfg.get("default_scope", "mmengine")
     init_default_scope(scope)
     kinds = [kind for task in list_tasks() for kind in task.parts]
-    parts: dict[str, Part] = {}
+    parts: dict[tuple[bool, str], Part] = {}
     for loader in loaders:
         for _, entry in walk_datasets((cfg.get(loader) or {}).get("dataset")):
             found = find_class(entry, DATASETS, scope)
             kind = next((kind for kind in kinds if is_a(found, kind.dataset)), Part)
             same = str({key: value for key, value in entry.items() if key != "pipeline"})
-            parts.setdefault(same, kind(loader.split("_")[0], entry))
+            name = loader.split("_")[0]
+            parts.setdefault((name == "train", same), kind(name, entry))
     return list(parts.values())
 
 
-def check_heads(cfg: Config, parts: list[Part]) -> list[Finding]:
-    """Compare the number of classes of the model's heads with that of the data."""
-    classes = {len(part.classes) for part in parts if part.classes}
-    return [
-        ("fatal", f"{where}.num_classes is {count}, the data have {number} classes")
-        for number in classes
-        for where, count in _num_classes(cfg.model, "model")
-        if count != number
-    ]
+def guard(name: str, step: Callable[[], object]) -> list[Finding]:
+    """Take a step of a check; that it fails is a finding, and no end of the others.
 
-
-def check_overlap(parts: list[Part]) -> list[Finding]:
-    """Images of the training part that are in another too, by their content.
-
-    Only files of one size are read.
+    Args:
+        name: Of the part that it is about.
+        step: Called without arguments.
     """
-    by_size: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for part in parts:
-        for path in part.images:
-            if os.path.isfile(path):
-                by_size[os.path.getsize(path)][part.name].append(path)
-    return [
-        ("warning", f"in training and elsewhere: {path} is {twin}")
-        for groups in by_size.values()
-        for path, twin in _find_twins(groups)
-    ]
+    try:
+        step()
+    except InputError:
+        raise
+    except Exception as error:  # whatever a library stumbles on in odd data
+        text = f"{name}: not all could be checked: {describe(error)}"
+        return [Finding("warning", "checks that came to no end", text)]
+    return []
 
 
-def _find_twins(groups: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Paths of the training part, and those of others with the same content."""
-    others = [path for name, paths in groups.items() if name != "train" for path in paths]
-    if "train" not in groups or not others:
-        return
-    contents = defaultdict(list)
-    for path in others:
-        contents[_digest(path)].append(path)
-    for path in groups["train"]:
-        yield from ((path, twin) for twin in contents.get(_digest(path), ()))
+def _open_files(part: Part, progress: Progress) -> None:
+    """Let a part look into all of its files, in a few processes if they are many."""
+    number = len(part.images)
+    for index, report in enumerate(progress(_look(part, number), f"reading {part.name}", number)):
+        part.add(index, report)
 
 
-def _num_classes(model: object, where: str) -> Iterator[tuple[str, int]]:
-    children: Iterable[tuple] = model.items() if isinstance(model, dict) else ()
-    if isinstance(model, (list, tuple)):
-        children = enumerate(model)
-    for key, value in children:
-        if key == "num_classes" and where.endswith("head"):
-            yield where, value
-        else:
-            yield from _num_classes(value, f"{where}.{key}")
+def _look(part: Part, number: int) -> Iterator[Report]:
+    from torch.utils.data import DataLoader
+
+    workers = WORKERS if number > FEW else 0
+    batches: Any = DataLoader(
+        _Files(part, number),
+        batch_size=8,
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=_stay_single if workers else None,
+    )
+    for reports in batches:
+        yield from reports
 
 
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+class _Files:
+    """A part as a data set of torch's, so that its files are opened by other processes."""
+
+    def __init__(self, part: Part, number: int) -> None:
+        self.part, self.number = part, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> Report:
+        try:
+            return self.part.look(index)
+        except Exception as error:  # nothing that one file holds ends the check of the others
+            path = self.part.images[index]
+            text = f"could not be checked: {describe(error)}"
+            return Report([Finding("warning", "images that could not be checked", text, path)])
+
+
+def _stay_single(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)

@@ -1,21 +1,23 @@
-"""Find faults in annotations of COCO's format before they cost a training run.
+"""Find faults in annotations of COCO's format before they cost a training run."""
 
-A finding is ``(level, text)``. ``fatal``: training would crash or learn something wrong without a
-word, or scores would be wrong. ``warning``: it works, but hardly as it was meant.
-"""
-
-import json
-import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from convnextv2.data_parts import Part, Report, explain_missing
+from convnextv2.engine.types import list_metrics
+from convnextv2.findings import Finding
+from convnextv2.image_checks import check_size, look_at_image
 
-from convnextv2.data_parts import Finding, Part, find_missing_images
-from convnextv2.images import LoadImage, UnreadableImageError
+from .check_boxes import check_boxes, collect_boxes, explain_dropped
+from .check_json import check_lists, read_coco
+from .check_masks import check_masks
+from .check_units import check_units
 
-OUTSIDE = 1.0  # pixels by which an annotation may leave its image: rounding
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.config import Config
 
 
 class CocoPart(Part):
@@ -27,26 +29,51 @@ class CocoPart(Part):
         """Check the annotations: seconds for COCO."""
         self._content: dict | None = None
         # Lazy: pycocotools cannot read a json that has faults.
-        if self.build([], lazy_init=True) is None:
+        if not self.has_class_names() or self.build([], lazy_init=True) is None:
             return
         root = self.entry.get("data_root") or ""
-        path = Path(root, self.entry.get("ann_file") or "")
-        self._content, self.findings = read_coco(path)
+        self._path = Path(root, self.entry.get("ann_file") or "")
+        self._content, findings = read_coco(self._path)
+        self.findings += findings
         if self._content:
             folder = Path(root, (self.entry.get("data_prefix") or {}).get("img", ""))
             self.images = [str(folder / image["file_name"]) for image in self._content["images"]]
-            self.findings = check_coco(
-                self._content, str(path), folder, self.classes, self.name != "train"
-            )
+            evaluated, masks = self.name != "train", _want_masks(self.entry.get("pipeline"))
+            path = str(self._path)
+            self.findings += check_coco(self._content, path, folder, self.classes, evaluated, masks)
+            self.findings += self._name_left_out()
 
-    def check_files(self) -> Iterator[list[Finding]]:
-        """Decode each image; one that is missing was named already."""
-        if not self._content:
+    def check_model(self, cfg: "Config") -> None:
+        """Hold the file of the metric against this one."""
+        for metric in list_metrics(cfg.get(f"{self.name}_evaluator")):
+            other = metric.get("ann_file")
+            if other and self._content and Path(other).resolve() != self._path.resolve():
+                self.findings += self._compare_files(Path(other))
+
+    def look(self, index: int) -> Report:
+        """Decode an image; one that is missing was named already."""
+        path, image = self.images[index], (self._content or {})["images"][index]
+        if explain_missing(path):
+            return Report([])
+        look = look_at_image(path, self.load)
+        size = image["width"], image["height"]
+        findings = check_size(path, look, size, "its annotations say", str(self._path))
+        return Report([*look.findings, *findings], look.thumbnail)
+
+    def finish(self) -> None:
+        """Hold what mmdet's data set keeps against what the file has."""
+        if not self._content or any(finding.level == "fatal" for finding in self.findings):
             return
-        load = self.build_loader()
-        for path, image in zip(self.images, self._content["images"], strict=True):
-            size = image["width"], image["height"]
-            yield read_image(path, size, load) if Path(path).is_file() else []
+        dataset = self.build([], lazy_init=False, filter_cfg=None)
+        kept = [dataset.get_data_info(i) for i in range(len(dataset))] if dataset else []
+        numbers = {info["img_id"]: len(info["instances"]) for info in kept}
+        expected = self._count_expected()
+        for image in self._content["images"]:
+            lost = expected[image["id"]] - numbers.get(image["id"], 0)
+            if lost > 0:
+                text = f"{lost} annotations of {image['file_name']} are left out by the data set"
+                kind = "images of which annotations are left out"
+                self.findings.append(Finding("warning", kind, text, str(self._path)))
 
     def count(self) -> dict[str, int]:
         """Objects."""
@@ -59,208 +86,94 @@ class CocoPart(Part):
     def sizes(self) -> list[float]:
         """Of the boxes."""
         annotations = self._content["annotations"] if self._content else []
-        boxes = [a["bbox"] for a in annotations if len(a["bbox"]) == 4]
-        return [max(width * height, 0) ** 0.5 for _, _, width, height in boxes]
+        return [max(a["bbox"][2] * a["bbox"][3], 0) ** 0.5 for a in annotations]
 
+    def draw(self, finding: Finding) -> "np.ndarray | None":
+        """The image with the doubtful box; beside it, where the box leaves it."""
+        from .draw import draw_box
 
-def read_coco(path: str | Path) -> tuple[dict | None, list[Finding]]:
-    """Read a json file of COCO's format; None, with the reason, if it is none."""
-    path = Path(path)
-    if not path.is_file():
-        return None, [("fatal", f"{path}: does not exist")]
-    try:
-        content = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        return None, [("fatal", f"{path}: no json: {error}")]
-    lists = ("images", "annotations", "categories")
-    if not isinstance(content, dict):
-        return None, [("fatal", f"{path}: a {type(content).__name__}, expected an object")]
-    bad = [key for key in lists if not isinstance(content.get(key), list)]
-    if bad:
-        return None, [("fatal", f"{path}: no list of {' and '.join(bad)}")]
-    needed = {
-        "images": ("id", "file_name", "height", "width"),
-        "annotations": ("id", "image_id", "category_id", "bbox"),
-        "categories": ("id", "name"),
-    }
-    findings = []
-    for kind, keys in needed.items():
-        for i, entry in enumerate(content[kind]):
-            absent = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-            if absent:
-                text = f"{path}: {kind}[{i}] lacks {', '.join(absent)}"
-                findings.append(("fatal", text))
-    return (None if findings else content), findings
+        return draw_box(self.load({"img_path": finding.image})["img"], finding.box)
+
+    def _count_expected(self) -> dict[object, int]:
+        """Annotations by image of which nothing said that they are left out."""
+        content = self._content or {}
+        ids = {c["id"] for c in content["categories"] if c["name"] in self.classes}
+        sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+        expected: dict[object, int] = defaultdict(int)
+        for annotation in content["annotations"]:
+            number = annotation["image_id"]
+            if annotation["category_id"] in ids and not explain_dropped(annotation, sizes[number]):
+                expected[number] += 1
+        return expected
+
+    def _name_left_out(self) -> Iterator[Finding]:
+        """Images that mmdet's filter takes out of training."""
+        rules = self.entry.get("filter_cfg") or {}
+        if self.entry.get("test_mode") or not rules or not self._content:
+            return
+        names = {c["id"] for c in self._content["categories"] if c["name"] in self.classes}
+        used = {a["image_id"] for a in self._content["annotations"] if a["category_id"] in names}
+        smallest, left = rules.get("min_size", 0), len(self.images)
+        for image, path in zip(self._content["images"], self.images, strict=True):
+            if rules.get("filter_empty_gt") and image["id"] not in used:
+                kind = f"images left out of {self.name}: no annotation of a class of the config"
+                text = f"{image['file_name']} has no annotation and is left out: filter_empty_gt"
+                yield Finding("note", kind, text, str(self._path), path)
+            elif min(image["width"], image["height"]) < smallest:
+                kind = f"images left out of {self.name}: smaller than filter_cfg.min_size"
+                text = f"{image['file_name']}, {image['width']}x{image['height']} pixels, is left "
+                text += f"out: filter_cfg.min_size={smallest}"
+                yield Finding("warning", kind, text, str(self._path), path)
+            else:
+                continue
+            left -= 1
+        if not left:
+            text = f"{self.name}: filter_cfg={dict(rules)} leaves no image"
+            yield Finding("fatal", "parts without an image", text, str(self._path))
+
+    def _compare_files(self, other: Path) -> Iterator[Finding]:
+        """Images of which a metric's own file knows nothing."""
+        known, _ = read_coco(other)
+        if known is None:
+            return
+        ids = {image["id"] for image in known["images"]}
+        lost = [i for i in (self._content or {})["images"] if i["id"] not in ids]
+        setting = f"{self.name}_evaluator.ann_file"
+        text = f"{setting} is {other}, but {self.name} reads {self._path}"
+        if lost:
+            text += f": {len(lost)} images, such as {lost[0]['file_name']}, are not in the former"
+        level = "fatal" if lost else "warning"
+        yield Finding(level, "metrics that read another file than the data set", text)
 
 
 def check_coco(
-    content: dict, name: str, images: str | Path, classes: Sequence[str], evaluated: bool
+    content: dict,
+    name: str,
+    folder: str | Path,
+    classes: Sequence[str],
+    evaluated: bool,
+    masks: bool = False,
 ) -> list[Finding]:
     """Check annotations without opening an image: seconds for COCO.
 
     Args:
         content: Of `read_coco`.
         name: Of the file, for the texts.
-        images: Folder of the images; that they exist is checked.
+        folder: Of the images; that they exist is checked.
         classes: Names of the config's classes.
         evaluated: Whether scores are computed from it.
+        masks: Whether the config wants masks.
     """
-    findings = [*_check_classes(content, name, classes), *_check_images(content, name, images)]
-    sizes = {i["id"]: (i["width"], i["height"]) for i in content["images"]}
-    files = {i["id"]: i["file_name"] for i in content["images"]}
-    categories = {category["id"] for category in content["categories"]}
-    for number, count in Counter(a["id"] for a in content["annotations"]).items():
-        if count > 1:
-            findings.append(("fatal", f"{name}: {count} annotations have the id {number}"))
-    if evaluated and any(a["id"] == 0 for a in content["annotations"]):
-        text = f"{name}: an annotation has the id 0, with which a match counts as none; begin at 1"
-        findings.append(("fatal", text))
-    for annotation in content["annotations"]:
-        where = f"{name}: annotation {annotation['id']}"
-        if annotation["image_id"] not in sizes:
-            findings.append(("fatal", f"{where} is of image {annotation['image_id']}, not listed"))
-            continue
-        where += f" of {files[annotation['image_id']]}"
-        if annotation["category_id"] not in categories:
-            text = f"{where} has the category {annotation['category_id']}, not listed"
-            findings.append(("fatal", text))
-        size = sizes[annotation["image_id"]]
-        findings += [(level, f"{where}: {text}") for level, text in _check_box(annotation, size)]
-        findings += [(level, f"{where}: {text}") for level, text in _check_mask(annotation, size)]
-    return findings
+    boxes = collect_boxes(content)
+    found = [*check_units(boxes), *check_boxes(boxes), *check_masks(boxes, masks)]
+    return check_lists(content, name, folder, classes, evaluated) + [
+        finding._replace(file=name, image=finding.image and str(Path(folder, finding.image)))
+        for finding in found
+    ]
 
 
-def read_image(
-    path: str | Path,
-    size: tuple[int, int] | None = None,
-    load: Callable[[dict], dict] | None = None,
-) -> list[Finding]:
-    """Decode an image, with a config's reader; `size`: (width, height) that it should have."""
-    load = load or LoadImage(channel_order="bgr", dtype="uint8")
-    try:
-        height, width = load({"img_path": str(path)})["img_shape"]
-    except UnreadableImageError as error:
-        return [("fatal", str(error))]
-    if size and (width, height) != tuple(size):
-        said = "x".join(map(str, size))
-        return [("fatal", f"{path}: {width}x{height} pixels, its annotations say {said}")]
-    return []
-
-
-def _check_classes(content: dict, name: str, classes: Sequence[str]) -> Iterator[Finding]:
-    names = [category["name"] for category in content["categories"]]
-    listed = ", ".join(map(repr, names)) or "none"
-    for wanted in classes:
-        if wanted not in names:
-            yield "fatal", f"{name}: no category is called {wanted!r}, only {listed}"
-    ours = [wanted for wanted in classes if wanted in names]
-    theirs = [found for found in names if found in classes]
-    if ours != theirs and sorted(ours) == sorted(theirs):
-        # mmdet numbers classes in the order of the file and names them in that of the config.
-        text = f"{name}: the categories come as {theirs}, the config's classes as {ours}; give "
-        yield "fatal", text + "the classes in the file's order, or names and objects are swapped"
-    for twice, count in Counter(names).items():
-        if count > 1:
-            yield "fatal", f"{name}: {count} categories are called {twice!r}"
-    for twice, count in Counter(c["id"] for c in content["categories"]).items():
-        if count > 1:
-            yield "fatal", f"{name}: {count} categories have the id {twice}"
-    counts = Counter(annotation["category_id"] for annotation in content["annotations"])
-    for category in content["categories"]:
-        used = counts[category["id"]]
-        if category["name"] not in classes and used:
-            text = f"{name}: {used} annotations of {category['name']!r}, no class of the config"
-            yield "warning", text + ", are left out"
-        elif category["name"] in classes and not used:
-            yield "warning", f"{name}: no annotation of class {category['name']!r}"
-
-
-def _check_images(content: dict, name: str, folder: str | Path) -> Iterator[Finding]:
-    by_id: dict[object, list[str]] = defaultdict(list)
-    by_file: Counter[str] = Counter()
-    for image in content["images"]:
-        by_id[image["id"]].append(image["file_name"])
-        by_file[image["file_name"]] += 1
-        if not (_is_number(image["width"]) and _is_number(image["height"])):
-            text = f"size {image['width']}x{image['height']}"
-            yield "fatal", f"{name}: image {image['file_name']} has the {text}"
-        elif min(image["width"], image["height"]) < 1:
-            yield "fatal", f"{name}: image {image['file_name']} has a side of less than a pixel"
-    paths = [Path(folder, image["file_name"]) for image in content["images"]]
-    yield from find_missing_images(paths, name)
-    for number, files in by_id.items():
-        if len(files) > 1:
-            yield "fatal", f"{name}: images {', '.join(files)} have the same id {number}"
-    for file, count in by_file.items():
-        if count > 1:
-            yield "warning", f"{name}: image {file} is listed {count} times"
-    with_objects = {a["image_id"] for a in content["annotations"] if not a.get("iscrowd")}
-    if not with_objects & by_id.keys():
-        yield "fatal", f"{name}: no image has an object"
-
-
-def _check_box(annotation: dict, size: tuple[int, int]) -> Iterator[Finding]:
-    box = annotation["bbox"]
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        yield "fatal", f"box {box}, expected four numbers x, y, width, height"
-        return
-    x, y, width, height = box
-    if width <= 0 or height <= 0:
-        yield "warning", f"box {box} is empty and will be left out"
-    elif x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
-        yield "warning", f"box {box} is outside the image of {size[0]}x{size[1]}"
-    elif min(x, y) < -OUTSIDE or x + width > size[0] + OUTSIDE or y + height > size[1] + OUTSIDE:
-        yield "warning", f"box {box} is partly outside the image of {size[0]}x{size[1]}"
-
-
-def _check_mask(annotation: dict, size: tuple[int, int]) -> Iterator[Finding]:
-    mask = annotation.get("segmentation")
-    if not mask:
-        return
-    if isinstance(mask, dict):
-        yield from _check_rle(mask, size)
-        return
-    if not isinstance(mask, list) or not all(isinstance(polygon, list) for polygon in mask):
-        yield "fatal", "the segmentation is neither RLE nor a list of polygons"
-        return
-    for polygon in mask:
-        try:
-            points = np.array(polygon, dtype=float)
-        except (TypeError, ValueError):  # not numbers
-            points = np.zeros(0)
-        if points.ndim != 1 or points.size % 2 or points.size < 6 or not np.isfinite(points).all():
-            yield "fatal", f"a polygon of {len(polygon)} numbers, expected 3 or more points x, y"
-            continue
-        xs, ys = points[0::2], points[1::2]
-        area = xs[:-1] @ ys[1:] - ys[:-1] @ xs[1:] + xs[-1] * ys[0] - ys[-1] * xs[0]
-        if area == 0:
-            yield "warning", "a polygon of no area"
-        if points.min() < -OUTSIDE or xs.max() > size[0] + OUTSIDE or ys.max() > size[1] + OUTSIDE:
-            yield "warning", f"a polygon leaves the image of {size[0]}x{size[1]}"
-
-
-def _check_rle(mask: dict, size: tuple[int, int]) -> Iterator[Finding]:
-    from pycocotools import mask as coco_mask  # not at the top: mask checks go without it
-
-    width, height = size
-    if list(mask.get("size", ())) != [height, width]:
-        said = f"height and width {mask.get('size')}"
-        yield "fatal", f"the RLE has the {said}, its image {[height, width]}"
-        return
-    counts = mask.get("counts")
-    if isinstance(counts, list):
-        if not all(map(_is_number, counts)) or sum(counts) != width * height:
-            yield "fatal", f"the RLE's counts do not sum up to {width * height} pixels"
-        return
-    try:
-        rle = {"size": mask["size"], "counts": str(counts).encode()}
-        area = coco_mask.decode(rle).sum()
-    except Exception as error:  # pycocotools raises several kinds
-        yield "fatal", f"the RLE cannot be decoded: {error}"
-        return
-    if not area:
-        yield "warning", "the RLE's mask is empty"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _want_masks(pipeline: object) -> bool:
+    """Whether a step of a pipeline, at any depth, loads masks."""
+    if isinstance(pipeline, dict):
+        return bool(pipeline.get("with_mask")) or _want_masks(list(pipeline.values()))
+    return isinstance(pipeline, (list, tuple)) and any(map(_want_masks, pipeline))

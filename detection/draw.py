@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from convnextv2.pictures import Palette, write_words
+from convnextv2.pictures import Palette, to_rgb, write_words
 
 if TYPE_CHECKING:
     from mmengine.structures import InstanceData
@@ -47,4 +47,26 @@ def outline(
         if names:
             text = f"{names[label]} {objects.scores[i]:.2f}"
             write_words(picture, text, (x1, max(y1 - 3, 9)), colour, room=x2 - x1)
+    return picture
+
+
+def draw_box(
+    image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int] = (255, 0, 0)
+) -> np.ndarray:
+    """A picture of an image with one box, with a grey rim for what leaves the image.
+
+    Args:
+        image: (H, W, C) as a config loads it.
+        box: x, y, width, height; empty: none is drawn.
+        colour: RGB.
+    """
+    picture = to_rgb(image)
+    rim = max(4, round(0.1 * max(picture.shape[:2])))
+    picture = np.pad(picture, ((rim, rim), (rim, rim), (0, 0)), constant_values=128)
+    if box:
+        limit = 4 * max(picture.shape[:2])
+        x, y, width, height = (np.clip(box, -limit, limit)).round().astype(int).tolist()
+        corners = (x + rim, y + rim), (x + rim + max(width, 1), y + rim + max(height, 1))
+        thick = max(1, round(max(picture.shape[:2]) / 200))
+        cv2.rectangle(picture, *corners, colour, thick, cv2.LINE_AA)
     return picture

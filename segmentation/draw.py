@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from convnextv2.pictures import Palette, write_words
+from convnextv2.pictures import Palette, complete_palette, to_rgb, write_words
+
+from .check_labels import Labels
 
 
 def paint(
@@ -38,3 +41,28 @@ def paint(
         if most > 8 and label < len(names):  # else the word would cover what it names
             write_words(picture, names[label], (place[0], place[1]), (255, 255, 255))
     return picture
+
+
+def paint_values(image: np.ndarray, mask: str, values: Labels) -> np.ndarray:
+    """A picture of an image under its mask, in red what is neither a class nor ignored.
+
+    Args:
+        image: (H, W, C) as a config loads it.
+        mask: Path; without one that fits, the image is shown alone.
+        values: What training makes of the mask's values.
+    """
+    picture = to_rgb(image)
+    try:
+        with Image.open(mask) as file:
+            pixels = np.array(file)
+    except (OSError, ValueError, SyntaxError):
+        return picture
+    if pixels.shape != picture.shape[:2]:
+        return picture
+    known = pixels.astype(int) % 256
+    table = np.array([values.find(value) for value in range(256)])
+    wrong = np.array([values.is_wrong(value) for value in range(256)])
+    palette = complete_palette(None, 255)
+    painted = paint(picture, np.where(wrong[known], 255, table[known]), palette)
+    painted[wrong[known]] = (255, 0, 0)
+    return painted

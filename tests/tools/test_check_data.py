@@ -105,9 +105,12 @@ def test_faults_of_a_detection_set_are_named_and_refused(detection, data):
         f"{damaged}: truncated, or no image",
         f"in training and elsewhere: {data}/train/train-4.png is {data}/val/val-0.png",
         f"{data}/val/val-1.png does not exist",
-        "3 fatal, 2 warnings",
+        "4 fatal, 2 warnings",
     ):
         assert text in output
+    rows = json.loads((data.parent / "check/findings.json").read_text())
+    assert [row["level"] for row in rows] == ["fatal"] * 4 + ["warning"] * 2
+    assert cv2.imread(str(data.parent / "check/samples.png")).std() > 10
     status, output = run(data.parent, "train.py", detection)
     assert status == 1
     assert "The data cannot be trained on" in output
@@ -126,7 +129,7 @@ def test_faults_of_masks_are_named_and_refused(segmentation, data):
     status, output = check_data(segmentation, data.parent)
     assert status == 1
     for text in (
-        "train-0.png: the values 9; the 3 classes are 0 to 2",
+        "train-0.png: holds the value 9 (1 pixels); the 3 classes are 0 to 2",
         "val-0.png: 5x5 pixels, its image",
         "train-3.png does not exist",
         "left.png: a mask without an image",

@@ -1,10 +1,10 @@
 """Read a config's data as training would and name what is wrong with them, file by file.
 
-Ends with counts, and with pictures: sizes and classes of the objects, and samples as the training
-pipeline makes them. Exit status 1 if something is fatal; training refuses such data.
+Equal findings are put together; findings.json and findings.csv hold each. Ends with counts, and
+with pictures: sizes and classes of the objects, and samples, those with doubtful annotations first.
+Exit status 1 if something is fatal; training refuses such data.
 """
 
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from convnextv2.data_parts import Part
+    from convnextv2.findings import Finding
 
 
 def main() -> None:
@@ -27,9 +28,11 @@ def main() -> None:
         "python tools/dataset_converters/check_data.py "
         "configs/detection/mask-rcnn_convnextv2_fpn_custom.py --out check",
     )
-    parser.add_argument("--out", default="check_data", metavar="DIR", help="folder of the pictures")
     parser.add_argument(
-        "--max-lines", type=whole(0), default=100, help="name no more findings than this"
+        "--out", default="check_data", metavar="DIR", help="folder of pictures and findings"
+    )
+    parser.add_argument(
+        "--max-lines", type=whole(0), default=100, help="print no more lines of findings"
     )
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
@@ -38,97 +41,64 @@ def main() -> None:
 
     from rich.progress import track
 
-    from convnextv2.data_checks import check_heads, check_overlap, list_parts
+    from convnextv2.data_checks import check_all
+    from convnextv2.findings import write_findings
 
-    parts = list_parts(cfg)
-    findings = []
-    for part in parts:
-        part.read()
-        files = track(part.check_files(), f"reading {part.name}", total=len(part.images))
-        part.findings += chain.from_iterable(files)
-        findings += part.findings
-    findings += check_heads(cfg, parts)
-    findings += check_overlap(parts)
-
-    fatal = sum(level == "fatal" for level, _ in findings)
-    for level, text in sorted(findings)[: args.max_lines]:
-        print(f"{level:7}  {text}")
-    if len(findings) > args.max_lines:
-        print(f"... and {len(findings) - args.max_lines} more (--max-lines)")
-    print(f"{fatal} fatal, {len(findings) - fatal} warnings")
+    parts, findings = check_all(cfg, lambda files, title, total: track(files, title, total))
+    out = Path(args.out)
+    write_findings(findings, out)
+    show_findings(findings, args.max_lines)
     show_counts(parts)
     if any(part.classes for part in parts):
-        out = Path(args.out)
-        draw_histograms(parts, out / "histograms.png")
-        task = find_task(cfg)
-        if not fatal and isinstance(task, PredictingTask):
-            draw_samples(cfg, task, out / "samples.png")
-        print(f"pictures: {out.absolute()}")
-    raise SystemExit(1 if fatal else 0)
+        draw(cfg, parts, findings, out)
+    print(f"all of it: {out.absolute()}")
+    raise SystemExit(1 if any(finding.level == "fatal" for finding in findings) else 0)
+
+
+def show_findings(findings: list["Finding"], most: int) -> None:
+    """Print the groups of findings, and how many findings there are of each level."""
+    from convnextv2.findings import LEVELS, describe_group, group_findings
+
+    groups = group_findings(findings)
+    lines = [
+        f"{group[0].level if number == 0 else '':7}  {line}"
+        for group in groups
+        for number, line in enumerate(describe_group(group))
+    ]
+    print("\n".join(lines[:most]))
+    if len(lines) > most:
+        print(f"... and {len(lines) - most} lines more (--max-lines)")
+    counts = {level: sum(len(g) for g in groups if g[0].level == level) for level in LEVELS}
+    print(f"{counts['fatal']} fatal, {counts['warning']} warnings, {counts['note']} notes")
 
 
 def show_counts(parts: list["Part"]) -> None:
     """Print a table: images and objects of each part, and how many of each class."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", *(part.name for part in parts), title="what is there")
     table.add_row("images", *(str(len(part.images)) for part in parts))
     counts = [part.count() for part in parts]
     for name in dict.fromkeys(name for part in parts for name in part.classes):
-        table.add_row(name, *(f"{count.get(name, 0):,}" for count in counts))
+        # As it is: brackets would be read as markup.
+        table.add_row(Text(str(name)), *(f"{count.get(name, 0):,}" for count in counts))
     Console().print(table)
 
 
-def draw_histograms(parts: list["Part"], out: Path) -> None:
-    """Draw classes and, where there are objects, their sizes, of each part."""
-    from matplotlib.figure import Figure
+def draw(cfg: "Config", parts: list["Part"], findings: list["Finding"], out: Path) -> None:
+    """Write the pictures; one that cannot be drawn is named, and ends nothing."""
+    from convnextv2.data_checks import guard
+    from convnextv2.data_pictures import draw_histograms, draw_samples
 
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    classes, sizes = figure.subplots(1, 2)
-    for i, part in enumerate(parts):
-        counts = part.count()
-        width = 0.8 / len(parts)
-        places = [place + i * width for place in range(len(counts))]
-        classes.bar(places, list(counts.values()), width, label=part.name)
-        classes.set_xticks(range(len(counts)), list(counts))
-        if sides := part.sizes():
-            sizes.hist(sides, bins=40, histtype="step", density=True, label=part.name)
-    classes.set(ylabel=parts[0].unit)
-    classes.tick_params(axis="x", rotation=90)
-    sizes.set(xlabel="square root of the box' area, pixels", ylabel="share of objects")
-    for axes in (classes, sizes):
-        if axes.has_data():
-            axes.legend()
-        else:
-            axes.set_axis_off()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110)
-
-
-def draw_samples(
-    cfg: "Config", task: PredictingTask, out: Path, columns: int = 4, rows: int = 3
-) -> None:
-    """Draw training samples after augmentation with their annotations."""
-    import cv2
-    import numpy as np
-    from mmengine.registry import DATASETS
-
-    from convnextv2.pictures import complete_palette, to_rgb, write_grid
-
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    palette = complete_palette(dataset.metainfo.get("palette"), len(dataset.metainfo["classes"]))
-    drawn = []
-    places = np.linspace(0, len(dataset) - 1, columns * rows).round().astype(int)
-    for index in places.tolist():
-        sample = dataset[index]
-        image = to_rgb(sample["inputs"].permute(1, 2, 0).numpy())
-        picture = task.draw_truth(image, sample["data_samples"], palette)
-        factor = 320 / max(picture.shape[:2])
-        size = tuple(max(1, round(side * factor)) for side in picture.shape[1::-1])
-        drawn.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-    grid = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
-    write_grid(grid, [""] * columns, out)
+    task = find_task(cfg)
+    failed = guard("histograms.png", lambda: draw_histograms(parts, out / "histograms.png"))
+    if isinstance(task, PredictingTask):
+        path = out / "samples.png"
+        failed += guard(path.name, lambda: draw_samples(cfg, task, parts, findings, path))
+    for finding in failed:
+        print(f"not drawn: {finding}")
 
 
 if __name__ == "__main__":
