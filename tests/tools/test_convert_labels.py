@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 import yaml
+from mmengine.config import Config
 from PIL import Image
 
 from convnextv2.detection.check import check_coco, read_coco
@@ -156,9 +157,14 @@ def test_boxes_come_out_as_they_went_in(kind, root, capsys):
     for part, images in parts.items():
         for name in images:
             assert Image.open(root / "out" / "images" / part / name).size == SIZE
-    shown = capsys.readouterr().out
-    assert "train = dict(ann_file='train.json', data_prefix=dict(img='images/train/'))" in shown
-    assert "'cat', 'dog')" in shown or "classes = ('dog', 'cat')" in shown
+    config = (root / "out" / "config.py").read_text()
+    assert config in capsys.readouterr().out
+    settings = Config.fromstring(config.replace("_base_", "base"), ".py")
+    detector = "mask-rcnn" if kind == "instance-masks" else "faster-rcnn"
+    assert settings.base == f"convnextv2::detection/{detector}_convnextv2_fpn_custom.py"
+    assert settings.train == {"images": "images/train", "annotations": "train.json"}
+    assert settings.val == {"images": "images/val", "annotations": "val.json"}
+    assert {"cat", "dog"} <= set(settings.classes)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -256,6 +262,8 @@ def test_what_is_left_out_is_named(root, capsys):
     bad = {
         "coordinates that are not finite": {"bbox": [0, 0, float("nan"), 5]},
         "coordinates that are no numbers": {"bbox": [0, 0, "wide", 5]},
+        "coordinates that are no numbers, but text": {"bbox": "1234"},
+        "coordinates that are no numbers, too large": {"bbox": [0, 0, 10**400, 5]},
         "not 4 coordinates": {"bbox": [0, 0, 5]},
         "an object outside its image": {"bbox": [70, 0, 5, 5]},
         "a box without area": {"bbox": [7, 7, 0, 5]},
@@ -264,6 +272,7 @@ def test_what_is_left_out_is_named(root, capsys):
         "objects of an image that is not listed": {"image_id": 99},
         "a polygon that is none": {"segmentation": [[1, 2, 3, 4]]},
         "an RLE of another size than its image": {"segmentation": {"size": [1, 1], "counts": [1]}},
+        "an RLE of another size than its image, or none": {"segmentation": {"size": 5}},
         "an RLE that cannot be decoded": {"segmentation": {"size": [48, 64], "counts": "!"}},
         "objects cut at the edge of their image": {"bbox": [-5, 0, 10, 5]},
     }
@@ -271,14 +280,33 @@ def test_what_is_left_out_is_named(root, capsys):
     content["annotations"] = [good, *({**good, **change} for change in bad.values())]
     content["images"] += [
         {"id": 9, "file_name": "/etc/passwd"},
-        {"id": 10, "file_name": "../../secret.jpg"},
+        {"id": 10, "file_name": "../../\ud800secret.jpg"},
     ]
     source.write_text(json.dumps(content))
     parts = convert(root, "coco", source, "--images", root / "images", "--val", 0)
     assert parts["train"]["a.jpg"] == [("cat", [0, 0, 5, 5])] * 2  # the last was cut
     reasons = [reason for reason, _ in read_ledger(root)]
-    assert sorted(reasons) == sorted([*bad, *["no such image"] * 2])
+    assert sorted(reasons) == sorted(
+        [*(reason.split(",")[0] for reason in bad), *["no such image"] * 2]
+    )
     assert "1 x an object outside its image:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", '{"images": 3}', "", "{"])
+def test_a_json_that_is_none_is_refused(text, root):
+    """Nested however deeply."""
+    (root / "a.json").write_text(text)
+    with pytest.raises(InputError, match=r"a\.json: (no json|no list|a list)"):
+        convert(root, "coco", root / "a.json", "--images", root / "images")
+
+
+def test_names_that_cannot_be_written_are_refused(root):
+    """Half a letter, a line's end; and a name that is there twice."""
+    for name in ("\ud800", "a\nb", "dog"):
+        categories = [{"id": 0, "name": name}, {"id": 1, "name": "dog"}]
+        source = write_coco(root, categories=categories)
+        with pytest.raises(InputError, match=r"control characters|are called"):
+            convert(root, "coco", source, "--images", root / "images")
 
 
 @pytest.mark.parametrize(
@@ -374,7 +402,9 @@ def test_one_part_is_added_to_another_with_its_classes(root):
     source = write_coco(root)
     more = ["--images", root / "images", "--part"]
     convert(root, "coco", source, *more, "train", "--classes", "cat", "dog")
+    assert "\nval = None\n" in (root / "out" / "config.py").read_text()
     convert(root, "coco", source, *more, "val")
+    assert "\nval = None\n" not in (root / "out" / "config.py").read_text()
     contents = [json.loads((root / "out" / f"{p}.json").read_text()) for p in ("train", "val")]
     assert contents[0]["categories"] == contents[1]["categories"]
     assert contents[1]["categories"][0]["name"] == "cat"

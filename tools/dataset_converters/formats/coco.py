@@ -160,7 +160,7 @@ def read_rle(rle: dict, size: tuple[int, int]) -> dict:
     """
     from pycocotools import mask as coco_mask
 
-    if list(rle.get("size") or ()) != [size[1], size[0]]:
+    if rle.get("size") != [size[1], size[0]]:
         raise UnusableError("an RLE of another size than its image", f"{rle.get('size')}")
     counts = rle.get("counts")
     try:

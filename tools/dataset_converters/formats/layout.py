@@ -11,7 +11,8 @@ import numpy as np
 from convnextv2.engine.errors import InputError
 from convnextv2.files import written_whole
 
-from .records import LabelledImage, LabelledObject, Ledger, polygon_area
+from .records import LabelledImage, LabelledObject, Ledger, UnusableError, polygon_area
+from .splits import PARTS
 
 RECTANGLES = "boxes among polygons, written as polygons of four corners"
 
@@ -30,49 +31,52 @@ class Layout:
 
     def __init__(self, out: Path, parts: Iterable[str], copy: bool) -> None:
         self.out, self.copy = out, copy
-        self._taken: set[Path] = set()
         for part in parts:
             for there in (out / "images" / part, out / "masks" / part, out / f"{part}.json"):
                 if there.exists():
                     raise InputError(f"{there} exists: remove it, or give another --out")
 
-    def add_image(self, part: str, name: str, path: str, suffix: str | None = None) -> str:
-        """Link or copy an image to ``images/PART/NAME``; returns the name it has there.
+    def add_image(self, part: str, name: str, path: str) -> None:
+        """Link or copy an image to ``images/PART/NAME``.
 
         Args:
             part: ``train`` or ``val``.
             name: Path below the folder of images.
             path: Of the image.
-            suffix: That the new name gets, whatever the file is.
 
         Raises:
-            FileExistsError: Another image has the name.
             InputError: The file system has no links.
         """
-        placed = name if suffix is None else PurePosixPath(name).with_suffix(suffix).as_posix()
-        target = self.out / "images" / part / placed
-        if target in self._taken:
-            raise FileExistsError(f"{name}: another image has this name without its suffix")
-        self._taken.add(target)
+        target = self.out / "images" / part / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.copy:
             with written_whole(target, wait=False) as partial:
                 shutil.copyfile(path, partial)
-            return placed
+            return
         start = os.path.realpath(target.parent)
         try:
             os.symlink(os.path.relpath(os.path.realpath(path), start), target)
         except OSError as error:
             raise InputError(f"cannot link {target}: {error.strerror}; say --copy") from error
-        return placed
 
     def add_mask(self, part: str, name: str, labels: np.ndarray) -> None:
-        """Write a label map (H, W), uint8, to ``masks/PART``, under an image's name in PNG."""
+        """Write a label map (H, W), uint8, to ``masks/PART``, under an image's name in PNG.
+
+        Raises:
+            UnusableError: An image of this name, but for its suffix, has one.
+        """
         from PIL import Image
 
         target = self.out / "masks" / part / PurePosixPath(name).with_suffix(".png")
+        if target.exists():
+            raise UnusableError("images of one name but for their suffix", name)
         with written_whole(target, wait=False) as partial:
             Image.fromarray(labels).save(partial, format="PNG")
+
+    def list_parts(self, kind: str) -> list[str]:
+        """The parts that are there, also of earlier runs; `kind`: ``.json`` or ``masks``."""
+        names = {p: f"{p}.json" if kind == ".json" else f"masks/{p}" for p in PARTS}
+        return [part for part, name in names.items() if (self.out / name).exists()]
 
     def write_coco(
         self, part: str, images: Sequence[LabelledImage], classes: Sequence[str], ledger: Ledger
@@ -97,8 +101,8 @@ class Layout:
                     thing.polygons = [_corners(thing.box)]
                 annotations.append(_annotate(thing, classes))
                 counts[thing.name] += 1
-            placed = self.add_image(part, image.name, image.path)
-            writer.add(placed, image.size[::-1], annotations)
+            self.add_image(part, image.name, image.path)
+            writer.add(image.name, image.size[::-1], annotations)
         writer.write(self.out / f"{part}.json")
         return counts
 

@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import math
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convnextv2.files import printable
+from convnextv2.engine.errors import InputError
 
 OUTSIDE = 1.0  # pixels by which an object may leave its image: rounding
 LARGEST_JSON = 2 * 2**30  # bytes; COCO's own has half a gigabyte
@@ -60,7 +61,8 @@ class Ledger:
 
     def note(self, reason: str, where: str) -> None:
         """Add a place, such as ``a.xml, object 3: xmax 10``, to a reason."""
-        self.entries[reason].append(printable(where))
+        # What a json or a file system has may be no text.
+        self.entries[reason].append(where.encode("utf-8", "backslashreplace").decode())
 
     def note_error(self, error: UnusableError, where: str) -> None:
         """Add a place to the reason of an error."""
@@ -124,14 +126,29 @@ def read_numbers(values: Sequence[object] | None, count: int | None = None) -> l
         UnusableError: They are none, or not so many.
     """
     try:
-        numbers = [float(value) for value in values]  # type: ignore[arg-type, union-attr]
-    except (TypeError, ValueError):
+        if not isinstance(values, (list, tuple)):  # text would be taken letter by letter
+            raise TypeError
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
         raise UnusableError("coordinates that are no numbers", _shorten(values)) from None
     if not all(map(math.isfinite, numbers)):
         raise UnusableError("coordinates that are not finite", _shorten(values))
     if count is not None and len(numbers) != count:
         raise UnusableError(f"not {count} coordinates", _shorten(values))
     return numbers
+
+
+def check_names(classes: Sequence[str]) -> None:
+    """Refuse names that no file or screen can take, and one that is there twice.
+
+    Raises:
+        InputError: There is such a name.
+    """
+    for name in classes:
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise InputError(f"the class name {name!r} holds control characters: rename it")
+    if len(set(classes)) != len(classes):
+        raise InputError(f"a class is named twice: {list(classes)}")
 
 
 def read_json(path: str | Path, largest: int = LARGEST_JSON) -> Any:

@@ -1,10 +1,11 @@
-"""What a conversion says at its end: counts, what was left out and why, lines for the config."""
+"""What a conversion says at its end: counts, what was left out and why, a config."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from .records import Ledger
+from .splits import PARTS
 
 _NAMED = 3  # places of a reason; the csv has all
 
@@ -36,12 +37,27 @@ def show_ledger(ledger: Ledger, out: Path) -> None:
         print(f"all of them: {path.absolute()}")
 
 
-def show_settings(out: Path, lines: Sequence[str], classes: Sequence[str]) -> None:
-    """Print lines for a copy of a template, and write the classes to ``classes.txt``."""
+def write_config(out: Path, template: str, places: dict[str, str], classes: Sequence[str]) -> None:
+    """Write ``config.py``, a child of a template, print it, and say what comes next.
+
+    Args:
+        out: The folder of what was converted; gets the classes as ``classes.txt`` too.
+        template: Name of the config below ``convnextv2::``.
+        places: The settings of each part that there is, as Python.
+        classes: Their names.
+    """
     from convnextv2.files import AtomicLocalBackend
 
+    names = ", ".join(map(repr, classes)) + ("," if len(classes) == 1 else "")
+    lines = [
+        f"_base_ = 'convnextv2::{template}'",
+        f"data_root = {str(out.absolute())!r}",
+        *(f"{part} = {places.get(part)}" for part in PARTS),
+        f"classes = ({names})",
+    ]
+    text = "".join(f"{line}\n" for line in lines)
     AtomicLocalBackend().put("".join(f"{name}\n" for name in classes).encode(), out / "classes.txt")
-    names = ", ".join(repr(name) for name in classes)
-    comma = "," if len(classes) == 1 else ""
-    print(f"data_root = {str(out.absolute()) + '/'!r}", *lines, sep="\n")
-    print(f"classes = ({names}{comma})")
+    AtomicLocalBackend().put(text.encode(), out / "config.py")
+    print(f"\n{text}\nThis is {out / 'config.py'}, a child of the template; then:")
+    print(f"python tools/dataset_converters/check_data.py {out / 'config.py'}")
+    print(f"python tools/train.py {out / 'config.py'}")

@@ -10,7 +10,7 @@ from . import coco, label_masks, labelme, summary, voc, yolo
 from .arguments import find_classes, find_folder, find_parts
 from .image_index import ImageIndex, read_size
 from .layout import Layout, has_masks
-from .records import LabelledImage, Ledger, UnusableError
+from .records import LabelledImage, Ledger, UnusableError, check_names
 
 
 def convert(args: argparse.Namespace) -> None:
@@ -25,23 +25,26 @@ def convert(args: argparse.Namespace) -> None:
     classes = find_classes(args) or names
     if not classes:
         classes = sorted({thing.name for image in images for thing in image.objects})
+    check_names(classes)
     if not any(thing.name in classes for image in images for thing in image.objects):
         summary.show_ledger(ledger, args.out)
         raise InputError("nothing was written: there is no object that could be taken")
     parts = find_parts(args, images)
     numbers = Counter(parts.values())
     layout = Layout(args.out, numbers, args.copy)
-    counts, lines = {}, []
+    counts = {}
     for part in sorted(numbers):
         own = [image for image in images if parts[image.name] == part]
         counts[part] = layout.write_coco(part, own, classes, ledger)
-        prefix = f"data_prefix=dict(img='images/{part}/')"
-        lines.append(f"{part} = dict(ann_file='{part}.json', {prefix})")
     summary.show_ledger(ledger, args.out)
     summary.show_counts(classes, numbers, counts)
-    kind = "boxes and masks" if has_masks(images) else "boxes without masks"
-    print(f"{kind}; for your copy of a template of configs/detection:\n")
-    summary.show_settings(args.out, lines, classes)
+    detector = "mask-rcnn" if has_masks(images) else "faster-rcnn"
+    places = {
+        part: f"dict(images='images/{part}', annotations='{part}.json')"
+        for part in layout.list_parts(".json")
+    }
+    template = f"detection/{detector}_convnextv2_fpn_custom.py"
+    summary.write_config(args.out, template, places, classes)
 
 
 def read(

@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from rich.progress import track
@@ -16,7 +16,7 @@ from .colour_tables import read_colours
 from .image_index import ImageIndex, agree_size
 from .label_masks import IGNORED, colours_to_labels, pair, read_numbers_mask, values_to_labels
 from .layout import Layout
-from .records import LabelledImage, Ledger, UnusableError
+from .records import LabelledImage, Ledger, UnusableError, check_names
 
 _TABLES = ("label_colors.txt", "class_dict.csv", "labelmap.txt")
 _LOOKED_AT = 20  # masks, to say which values or colours there are
@@ -38,26 +38,27 @@ def convert(args: argparse.Namespace) -> None:
     paired = [LabelledImage(name, str(images.folder / name), (0, 0)) for name in pairs]
     parts = find_parts(args, paired)
     layout = Layout(args.out, set(parts.values()), args.copy)
-    suffix = _common_suffix(paired, ledger)
     numbers, counts = Counter[str](), {part: Counter[str]() for part in sorted({*parts.values()})}
     for image in track(paired, "converting"):
         mask = args.source / pairs[image.name]
         try:
             labels, unknown = translate(mask)
             agree_size(image.path, *labels.shape[::-1])
-            placed = layout.add_image(parts[image.name], image.name, image.path, suffix)
+            layout.add_mask(parts[image.name], image.name, labels)
         except UnusableError as error:
             ledger.note_error(error, str(mask))
             continue
-        except FileExistsError as error:
-            ledger.note("images of one name", str(error))
-            continue
-        layout.add_mask(parts[image.name], placed, labels)
+        layout.add_image(parts[image.name], image.name, image.path)
         numbers[parts[image.name]] += 1
         counts[parts[image.name]].update(_count(labels, classes))
         if unknown:
             ledger.note("masks with what is no class, which became 255", f"{mask}: {unknown}")
-    _say(args, ledger, classes, numbers, counts, suffix)
+    _say(args, ledger, classes, numbers, counts)
+    places = {
+        part: f"dict(images='images/{part}', masks='masks/{part}')"
+        for part in layout.list_parts("masks")
+    }
+    summary.write_config(args.out, "segmentation/upernet_convnextv2_custom.py", places, classes)
 
 
 def _say(
@@ -66,7 +67,6 @@ def _say(
     classes: list[str],
     numbers: Counter[str],
     counts: dict[str, Counter],
-    suffix: str,
 ) -> None:
     summary.show_ledger(ledger, args.out)
     if not numbers:
@@ -75,13 +75,6 @@ def _say(
     if void := [name for name in classes if name.lower() in _VOID]:
         what = "--ignore" if args.format == "rgb-masks" else "--values and --classes without it"
         print(f"is {void[0]!r} a class to be learnt? if not: {what}")
-    print("pixels; for your copy of the template of configs/segmentation:\n")
-    lines = [
-        f"{part} = dict(img_path='images/{part}', seg_map_path='masks/{part}')"
-        for part in sorted(numbers)
-    ]
-    lines.append(f"suffixes = dict(img_suffix={suffix!r}, seg_map_suffix='.png')")
-    summary.show_settings(args.out, lines, classes)
 
 
 def _make_translation(args: argparse.Namespace, masks: list[Path]) -> tuple[list[str], Translate]:
@@ -93,13 +86,13 @@ def _make_translation(args: argparse.Namespace, masks: list[Path]) -> tuple[list
         if unknown := [name for name in (*classes, *args.ignore) if name not in names]:
             raise InputError(f"the table of colours has no {unknown[0]!r}, only {names}")
         kept = [name for name in classes or names if name not in args.ignore]
-        _check_number(kept)
+        _check_classes(kept)
         return kept, lambda mask: colours_to_labels(mask, colours, kept)
     if not classes:
         raise InputError(
             f"give --classes NAME NAME ... for the values 0, 1, ...; {_list_values(masks)}"
         )
-    _check_number(classes)
+    _check_classes(classes)
     values = args.values or list(range(len(classes)))
     if len(values) != len(classes) or len(set(values)) != len(values):
         raise InputError(f"{len(values)} --values for {len(classes)} --classes, expected one each")
@@ -114,11 +107,10 @@ def _find_table(source: Path) -> Path:
     raise InputError(f"no {' or '.join(_TABLES)} in {source} or above; give --colours FILE")
 
 
-def _check_number(classes: list[str]) -> None:
+def _check_classes(classes: list[str]) -> None:
     if len(classes) > IGNORED:
         raise InputError(f"{len(classes)} classes, of which masks of 8 bits can hold {IGNORED}")
-    if len(set(classes)) != len(classes):
-        raise InputError(f"a class is named twice: {classes}")
+    check_names(classes)
 
 
 def _list_values(masks: list[Path]) -> str:
@@ -131,16 +123,6 @@ def _list_values(masks: list[Path]) -> str:
             return f"{mask} has {error}"
     listed = ", ".join(map(str, sorted(found)[:30]))
     return f"the first {min(len(masks), _LOOKED_AT)} masks hold {listed}"
-
-
-def _common_suffix(images: list[LabelledImage], ledger: Ledger) -> str:
-    """That of most images; the others' links get it too, as a template knows one suffix."""
-    suffixes = Counter(PurePosixPath(image.name).suffix for image in images)
-    suffix = suffixes.most_common(1)[0][0]
-    for image in images:
-        if not image.name.endswith(suffix):
-            ledger.note(f"images that are now called {suffix}, and are read by content", image.name)
-    return suffix
 
 
 def _count(labels: np.ndarray, classes: list[str]) -> dict[str, int]:
