@@ -4,12 +4,15 @@ import csv
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from convnextv2.engine.errors import InputError
 from convnextv2.tools.dataset_converters.formats import to_masks
 from convnextv2.tools.dataset_converters.formats.arguments import make_arguments
 from convnextv2.tools.dataset_converters.formats.colour_tables import read_colours
+from convnextv2.tools.dataset_converters.formats.label_masks import read_numbers_mask
+from convnextv2.tools.dataset_converters.formats.records import UnusableError
 from convnextv2.tools.dataset_converters.formats.splits import split
 
 COLOURS = {"Sky": (128, 128, 128), "Road": (128, 64, 128), "Void": (0, 0, 0)}
@@ -119,6 +122,33 @@ def test_palettes_are_read_by_their_numbers(root):
     expected = np.array([0, 1, 255], np.uint8)[LABELS]
     assert len(masks) == 6
     assert all((found == expected).all() for found in masks.values())
+
+
+@pytest.mark.parametrize("name", ["8.png", "16.png", "32.tif", "16.tif", "32.npy", "float.npy"])
+def test_numbers_of_every_type_are_read(name, tmp_path):
+    """Beyond 255 and 65535 too, where the file can hold them."""
+    kinds = {"8": (np.uint8, 200), "16": (np.uint16, 60_000), "32": (np.int32, 1_000_000)}
+    dtype, largest = kinds.get(name.split(".")[0], (np.float32, 1_000_000))
+    labels = np.array([[0, 1], [2, largest]], dtype)
+    path = tmp_path / name
+    if path.suffix == ".npy":
+        np.save(path, labels)
+    elif path.suffix == ".tif":
+        tifffile.imwrite(path, labels)
+    else:
+        Image.fromarray(labels).save(path)
+    assert (read_numbers_mask(path) == labels).all()
+
+
+def test_what_holds_no_numbers_is_refused(tmp_path):
+    """Colours, fractions, and files that changed their numbers when they were saved."""
+    Image.new("RGB", (2, 2)).save(tmp_path / "colours.png")
+    np.save(tmp_path / "fractions.npy", np.full((2, 2), 0.5))
+    Image.new("L", (2, 2)).save(tmp_path / "changed.jpg")
+    words = {"colours.png": "colours", "fractions.npy": "fractions", "changed.jpg": "JPEG"}
+    for name, word in words.items():
+        with pytest.raises(UnusableError, match=word):
+            read_numbers_mask(tmp_path / name)
 
 
 def test_masks_that_cannot_be_taken_are_named(root):
