@@ -1,4 +1,4 @@
-"""What drawing shares, whatever the task: images from paths, colours, words, rows of pictures.
+"""What drawing shares, whatever the task: images from paths, colours, rows of pictures.
 
 Pictures are uint8 arrays (H, W, 3), RGB.
 """
@@ -57,13 +57,15 @@ def write_grid(
     import cv2
     import numpy as np
 
+    from convnextv2.words import write_words
+
     heights = [max(picture.shape[0] for picture in row) + gap for row in rows]
     widths = [max(row[i].shape[1] for row in rows) + gap for i in range(len(titles))]
     top = 22
     canvas = np.full((top + sum(heights), sum(widths) - gap, 3), 255, np.uint8)
     for column, title in enumerate(titles):
         place = (sum(widths[:column]) + 2, top - 7)
-        cv2.putText(canvas, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        write_words(canvas, title, place, (0, 0, 0), rim=(255, 255, 255))
     for i, row in enumerate(rows):
         for column, picture in enumerate(row):
             y, x = top + sum(heights[:i]), sum(widths[:column])
@@ -108,28 +110,3 @@ def complete_palette(palette: object, number: int) -> list[tuple[int, int, int]]
         return [tuple(colour) for colour in palette]
     colours = np.random.default_rng(0).integers(64, 256, (number, 3))
     return [tuple(colour) for colour in colours.tolist()]
-
-
-def write_words(
-    picture: np.ndarray,
-    text: str,
-    place: tuple[int, int],
-    colour: tuple[int, int, int],
-    room: int | None = None,
-) -> None:
-    """Write into a picture.
-
-    Args:
-        picture: It is changed.
-        text: Of ASCII letters.
-        place: x and y of the lower left corner.
-        colour: RGB.
-        room: Pixels; what is wider is not written.
-    """
-    import cv2
-
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.4
-    if room is not None and cv2.getTextSize(text, font, size, 1)[0][0] > room:
-        return
-    for ink, width in (((0, 0, 0), 3), (colour, 1)):  # a dark rim, readable on anything
-        cv2.putText(picture, text, place, font, size, ink, width, cv2.LINE_AA)

@@ -91,6 +91,7 @@ def infer(
     from rich.progress import track
 
     from convnextv2.pictures import to_rgb, write_png
+    from convnextv2.words import write_legend
 
     task, palette, classes = predictor.task, predictor.palette, predictor.classes
     numbers = {path: number for number, path in enumerate(names, 1)}
@@ -106,6 +107,8 @@ def infer(
             )
             write_png(picture, out / "pictures" / f"{name}.png")
             results.add(prediction, numbers[source], name)
+    if done:
+        write_legend(classes, out / "pictures")
     if warning := results.warn():
         print(warning)
     found = ", ".join([f"{done} of {len(names)} images", *filter(None, [results.describe()])])
