@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     from mmengine.config import Config
     from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+
+    from .report import DetectionReview
 
 
 class Detection(PredictingTask):
@@ -30,6 +33,13 @@ class Detection(PredictingTask):
     model = "mmdet.models.detectors.base.BaseDetector"
     image_shape = (800, 1280)  # as in the paper's Table 6
     parts = (CocoPart,)
+    scores = ("coco/segm_mAP", "coco/bbox_mAP", "coco/segm_mAP_50", "coco/bbox_mAP_50")
+
+    def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> DetectionReview:
+        """Who is taken for whom, by boxes and masks."""
+        from .report import DetectionReview  # needs pycocotools
+
+        return DetectionReview(dataset, metrics)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

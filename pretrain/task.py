@@ -1,6 +1,6 @@
 """Pre-training without labels, among the tasks."""
 
-from convnextv2.engine.tasks import Task
+from convnextv2.engine.tasks import EXPORT, Task
 
 from .check import UnlabelledPart
 
@@ -11,6 +11,18 @@ class Pretraining(Task):
     name = "pretraining"
     model = "convnextv2.pretrain.fcmae.FCMAE"
     parts = (UnlabelledPart,)
+    scores = ("fcmae/loss",)
+
+    def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
+        """Look at reconstructions, fine-tune, and hand on the backbone."""
+        run = [config, checkpoint]
+        draw = "analysis_tools/visualize_reconstruction.py"
+        weights = f"model.backbone.init_cfg.checkpoint={checkpoint}"
+        return {
+            "look": [draw, *run, "FOLDER_OF_IMAGES", "--out", f"{folder}/reconstructions.png"],
+            "fine-tune": ["train.py", "CONFIG_OF_A_TASK", "--cfg-options", weights],
+            "export": [EXPORT, *run, f"{folder}/backbone.safetensors"],
+        }
 
 
 TASK = Pretraining()

@@ -11,12 +11,14 @@ from convnextv2.engine.tasks import PredictingTask
 from .check import MaskPart
 from .draw import paint
 from .pad import pad_small
+from .report import SegmentationReview
 from .results import LabelMaps, LabelsWriter, check_names, to_label_map
 
 if TYPE_CHECKING:
     import numpy as np
     from mmengine.config import Config
     from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
     from convnextv2.pictures import Palette
@@ -30,6 +32,13 @@ class Segmentation(PredictingTask):
     model = "mmseg.models.segmentors.base.BaseSegmentor"
     image_shape = (512, 2048)  # as in the paper's Table 7
     parts = (MaskPart,)
+    scores = ("mIoU", "mAcc", "aAcc")
+
+    def open_review(
+        self, dataset: BaseDataset, metrics: Sequence[BaseMetric]
+    ) -> SegmentationReview:
+        """Which class's pixels are taken for which."""
+        return SegmentationReview(dataset, metrics)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1
@@ -64,6 +73,7 @@ class Segmentation(PredictingTask):
     def set_pictures(self, cfg: Config, folder: str) -> None:
         """Set the folder of mmseg's visualizer."""
         cfg.visualizer["save_dir"] = folder
+        cfg.visualizer["vis_backends"] = [{"type": "LocalVisBackend"}]  # each would draw
 
     def leave_labels(self, entry: dict) -> None:
         """Forget the folder of label maps."""
