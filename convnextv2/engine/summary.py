@@ -10,7 +10,7 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from convnextv2 import __version__
@@ -85,7 +85,11 @@ class SummaryHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Log, and show the whole log from now on."""
         end_brevity(runner.logger)
-        entries = [*_describe_model(runner), *_describe_data(runner), *_describe_run(runner)]
+        try:
+            entries = [*_describe_model(runner), *_describe_data(runner), *_describe_run(runner)]
+        except Exception as error:  # of a model or data of an unknown kind
+            runner.logger.warning(f"no summary: {error!r}")
+            return
         lines = [f"{name:14}{value}" for name, value in entries if value]
         rule = "-" * 60
         runner.logger.info("\n".join([f"training begins\n{rule}", *lines, rule]))
@@ -157,12 +161,13 @@ def _describe_run(runner: Runner) -> Entries:
     begin = f", from {runner.iter} on" if runner.iter else ""
     yield "length", f"{epochs}{loop.max_iters} iterations{begin}"
     if runner.val_loop is not None:
-        yield "validated", f"every {loop.val_interval} epochs or iterations, as the loop counts"
+        unit = "iterations" if isinstance(loop, IterBasedTrainLoop) else "epochs"
+        yield "validated", f"every {loop.val_interval} {unit}"
     yield "optimizer", _describe_optimizer(runner)
     yield "device", _describe_device(runner.model)
     yield "work dir", f"{runner.work_dir}: config.py, checkpoints, {runner.timestamp}/, report/"
     yield "curves", f"tensorboard --logdir {runner.work_dir}"
-    installed = [found for library in LIBRARIES if library in sys.modules for found in [library]]
+    installed = [library for library in LIBRARIES if library in sys.modules]
     names = [f"{n} {v}" for library in installed for n, v in find_installed(library).items()]
     yield "versions", ", ".join([f"convnextv2 {__version__}", *names])
 
