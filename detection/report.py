@@ -172,6 +172,7 @@ def to_instances(objects: dict) -> InstanceData:
     )
     if "scores" in objects:
         instances.scores = torch.from_numpy(objects["scores"])
-    if objects["masks"]:
-        instances.masks = np.stack([decode_mask(rle) for rle in objects["masks"]])
+    if objects["masks"] is not None:
+        masks = [decode_mask(rle) for rle in objects["masks"]]
+        instances.masks = np.stack(masks) if masks else np.zeros((0, 1, 1), bool)
     return instances
