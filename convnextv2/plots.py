@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Name of a line -> its x and its y.
-Lines = dict[str, tuple[Sequence[float], Sequence[float]]]
+Lines = dict[str, tuple[list[float], list[float]]]
 
 MOST_NAMES = 40  # classes that can be named along an axis
 MOST_NUMBERS = 15  # classes whose cells can hold a number

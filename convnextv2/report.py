@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convnextv2.pictures import complete_palette, to_rgb, write_grid
-from convnextv2.plots import plot_confusion, plot_lines, readable
+from convnextv2.plots import Lines, plot_confusion, plot_lines, readable
 from convnextv2.scalars import Record, read_scalars, series, write_records, write_table
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write_curves(task: Task | None, work_dir: Path, folder: Path) -> list[str]:
     if not any(record.trained for record in records):
         return []
     write_records(folder / "curves.csv", records)
-    panels = {
+    panels: dict[str, Lines] = {
         title: lines
         for title, names, trained in _panels(task, records)
         if (lines := {n: xy for n in names if (xy := series(records, n, trained))[0]})

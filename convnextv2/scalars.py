@@ -65,12 +65,12 @@ def _read_file(path: Path) -> list[Record]:
     return records
 
 
-def series(records: Iterable[Record], name: str, trained: bool) -> tuple[list[int], list[float]]:
+def series(records: Iterable[Record], name: str, trained: bool) -> tuple[list[float], list[float]]:
     """Iterations, and a value at each; of two at one iteration the later."""
     found = {
         r.iteration: r.values[name] for r in records if r.trained is trained and name in r.values
     }
-    return list(found), list(found.values())
+    return [float(iteration) for iteration in found], list(found.values())
 
 
 def write_table(path: Path, header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:

@@ -58,7 +58,7 @@ class DetectionReview(Review):
     @cached_property
     def _places(self) -> dict[Any, tuple[BaseDataset, int]]:
         """Where the annotations of each image lie."""
-        datasets = list(walk_built_datasets(self.dataset))
+        datasets: list[Any] = list(walk_built_datasets(self.dataset))
         return {
             dataset.get_data_info(place)["img_id"]: (dataset, place)
             for dataset in datasets

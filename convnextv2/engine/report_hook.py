@@ -7,13 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.dist import is_main_process
-from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from convnextv2.registry import HOOKS
 from convnextv2.report import write_curves, write_review
-from convnextv2.reviews import Review
+from convnextv2.reviews import Review, add_review
 
 from .signals import command_to_go_on
 from .tasks import PredictingTask, Task, find_task
@@ -35,14 +34,8 @@ class ReportHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Have the validation reviewed."""
-        task, loop = find_task(runner.cfg), runner.val_loop
-        evaluator = getattr(loop, "evaluator", None)
-        if task is None or type(evaluator) is not Evaluator:
-            return
-        self._review = task.open_review(runner.val_dataloader.dataset, list(evaluator.metrics))
-        if self._review is not None:
-            self._review.dataset_meta = evaluator.dataset_meta
-            evaluator.metrics.append(self._review)
+        task = find_task(runner.cfg)
+        self._review = add_review(task, runner.val_loop) if task else None
 
     def after_train(self, runner: Runner) -> None:
         """Write, and say what comes next."""

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
@@ -65,7 +66,7 @@ class PrintsToLog(redirect_stdout):
         self._logger, self._printed = logger, io.StringIO()
         super().__init__(self._printed)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Log what was printed as one record."""
         super().__exit__(*error)
         if text := self._printed.getvalue().strip():

@@ -84,5 +84,5 @@ def read_image(dataset: BaseDataset, path: str) -> np.ndarray:
     Raises:
         UnreadableImageError: It cannot be read.
     """
-    load = next(walk_built_datasets(dataset)).pipeline.transforms[0]
-    return load_file(load, {"img_path": path, "img_id": 0})["img"]
+    first: Any = next(walk_built_datasets(dataset))
+    return load_file(first.pipeline.transforms[0], {"img_path": path, "img_id": 0})["img"]
