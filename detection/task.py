@@ -16,11 +16,14 @@ from .results import CocoResults, ObjectsWriter, find_test_ids
 if TYPE_CHECKING:
     import numpy as np
     from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+
+    from .report import DetectionReview
 
 
 class Detection(PredictingTask):
@@ -38,12 +41,19 @@ class Detection(PredictingTask):
     )
     settings = (*SETTINGS, "classes")
     places = MappingProxyType({"images": True, "annotations": True})
+    scores = ("coco/segm_mAP", "coco/bbox_mAP", "coco/segm_mAP_50", "coco/bbox_mAP_50")
 
     def fill_template(self, template: Template) -> None:
         """See `detection/template.py`."""
         from .template import fill
 
         fill(template)
+
+    def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> DetectionReview:
+        """Who is taken for whom, by boxes and masks."""
+        from .report import DetectionReview  # needs pycocotools
+
+        return DetectionReview(dataset, metrics)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

@@ -12,11 +12,13 @@ from convnextv2.engine.tasks import SETTINGS, PredictingTask
 from .check import MaskPart
 from .draw import paint
 from .pad import pad_small
+from .report import SegmentationReview
 from .results import LabelMaps, LabelsWriter, check_names, to_label_map
 
 if TYPE_CHECKING:
     import numpy as np
     from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
     from convnextv2.engine.template import Template
@@ -40,12 +42,19 @@ class Segmentation(PredictingTask):
     )
     settings = (*SETTINGS, "classes", "mask_suffix", "ignore_index")
     places = MappingProxyType({"images": True, "masks": True})
+    scores = ("mIoU", "mAcc", "aAcc")
 
     def fill_template(self, template: Template) -> None:
         """See `segmentation/template.py`."""
         from .template import fill
 
         fill(template)
+
+    def open_review(
+        self, dataset: BaseDataset, metrics: Sequence[BaseMetric]
+    ) -> SegmentationReview:
+        """Which class's pixels are taken for which."""
+        return SegmentationReview(dataset, metrics)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
 
+    from convnextv2.reviews import Review
+
 
 def main() -> None:
     """Command line entry."""
@@ -39,6 +41,11 @@ def main() -> None:
     )
     add_show_bands(parser)
     parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help="write a confusion matrix, the classes' precision and recall and the worst images",
+    )
+    parser.add_argument(
         "--format-only",
         action="store_true",
         help="with --out, for test servers: write predictions without ground truth to compare with",
@@ -50,7 +57,9 @@ def main() -> None:
     need_entries(cfg, args.config, "model", "test_dataloader", "test_evaluator")
     if args.format_only and not args.out:
         parser.error("--format-only writes files: say where, --out DIR")
-    writes = args.out or args.show_dir
+    if args.format_only and args.report:
+        parser.error("--format-only has no ground truth for a --report")
+    writes = args.out or args.show_dir or args.report
     task = predicting_task(cfg, parser) if writes else None
     cfg.load_from = args.checkpoint
     # The checkpoint fills the whole model.
@@ -63,21 +72,25 @@ def main() -> None:
         leave_ground_truth(cfg, task)
     check_inputs(cfg, ("test_dataloader",))
     check_folder(cfg.work_dir, "--work-dir")
-    for setting, folder in (("--out", args.out), ("--show-dir", args.show_dir)):
-        if folder:
-            check_folder(folder, setting)
+    for setting in ("out", "show_dir", "report"):
+        if folder := getattr(args, setting):
+            check_folder(folder, f"--{setting.replace('_', '-')}")
     fetch_checkpoints(cfg)
     limit_waiting(cfg)
     do_without_gpu(cfg)
 
     from convnextv2.engine.runner import StrictRunner
+    from convnextv2.reviews import add_review
 
     if args.out:  # in every process: mmseg's metric makes it in one, and all write
         Path(args.out).mkdir(parents=True, exist_ok=True)
     runner = StrictRunner.from_cfg(cfg)
     if task and args.out:
         write_results(runner, task, Path(args.out))
+    review = add_review(task, runner.test_loop) if task and args.report else None
     runner.test()
+    if task and review:
+        write_report(runner, task, review, Path(args.report))
 
 
 def predicting_task(cfg: "Config", parser: ArgumentParser) -> PredictingTask:
@@ -86,7 +99,7 @@ def predicting_task(cfg: "Config", parser: ArgumentParser) -> PredictingTask:
     if isinstance(task, PredictingTask):
         return task
     parser.error(
-        "--out and --show-dir need a model that predicts; pre-training is drawn by "
+        "--out, --show-dir and --report need a model that predicts; pre-training is drawn by "
         "tools/analysis_tools/visualize_reconstruction.py"
     )
 
@@ -116,6 +129,19 @@ def draw_all(cfg: "Config", folder: str, bands: tuple[int, ...] | None) -> None:
     """Draw every test image into a folder."""
     hook = {"type": "convnextv2.DrawPredictionsHook", "folder": folder, "bands_shown": bands}
     cfg.default_hooks["draw_predictions"] = hook
+
+
+def write_report(runner: "Runner", task: PredictingTask, review: "Review", folder: Path) -> None:
+    """Write what the test has left, in the first process."""
+    from functools import partial
+
+    from convnextv2.engine.validation_pictures import read_image
+    from convnextv2.report import write_review
+
+    if review.images:
+        read = partial(read_image, runner.test_dataloader.dataset)
+        pictures = write_review(task, review, read, folder)
+        runner.logger.info(f"report: {folder} ({', '.join(pictures)})")
 
 
 def use_tta(cfg: "Config", parser: ArgumentParser) -> None:

@@ -7,7 +7,7 @@ is. A new task is a folder with such a file, and its name in `FOLDERS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
+    from convnextv2.reviews import Review
 
 # Settings of every task's templates.
 SETTINGS = (
@@ -34,6 +35,7 @@ SETTINGS = (
 )
 # Packages of `convnextv2` that have a `task.py`.
 FOLDERS = ("pretrain", "detection", "segmentation")
+EXPORT = "model_converters/export_backbone.py"
 
 
 class Task:
@@ -49,6 +51,7 @@ class Task:
             bands of 8 bits.
         settings: Names of those of its templates; empty if it has no templates.
         places: What `train` and `val` of its templates say, and whether they must.
+        scores: Names of the metrics that tell how good a model is; the first ranks checkpoints.
     """
 
     name: ClassVar[str]
@@ -59,9 +62,32 @@ class Task:
     colour_steps: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ()
     places: ClassVar[Mapping[str, bool]] = {}
+    scores: ClassVar[tuple[str, ...]] = ()
 
     def fill_template(self, template: Template) -> None:
         """Write what follows from the settings into a template's config."""
+
+    def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> Review | None:
+        """A metric that scores nothing and keeps what a report says of a validation.
+
+        Args:
+            dataset: That is validated on; it may wrap others.
+            metrics: That score it.
+        """
+        return None
+
+    def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
+        """The commands that come after a training, by what they are for.
+
+        Args:
+            config: Path of the run's config.
+            checkpoint: Path of its best checkpoint, or of its last.
+            folder: Where results may go.
+
+        Returns:
+            What for -> script below ``tools/`` and its arguments.
+        """
+        return {}
 
 
 class PredictingTask(Task, ABC):
@@ -70,6 +96,15 @@ class PredictingTask(Task, ABC):
     A sample is what the framework's model returns for an image, with the ground truth beside it if
     it was loaded. A picture is (H, W, 3), uint8, RGB.
     """
+
+    def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
+        """Test, find things in other images, and hand on the backbone."""
+        run = [config, checkpoint]
+        return {
+            "test": ["test.py", *run, "--show-dir", f"{folder}/pictures"],
+            "infer": ["infer.py", *run, "FOLDER_OF_IMAGES", "--out", f"{folder}/found"],
+            "export": [EXPORT, *run, f"{folder}/backbone.safetensors"],
+        }
 
     @abstractmethod
     def draw_truth(
@@ -156,3 +191,13 @@ def find_task(cfg: Config) -> Task | None:
 
     found = find_class(cfg.get("model"), MODELS, cfg.get("default_scope"))
     return next((task for task in list_tasks() if is_a(found, task.model)), None)
+
+
+def find_score(cfg: Config, metrics: Iterable[str]) -> str | None:
+    """The name, among those of a validation's metrics, by which the task ranks checkpoints."""
+    task = find_task(cfg)
+    for name in task.scores if task else ():
+        # A prefix tells the data sets of one validation apart.
+        if found := [key for key in metrics if key == name or key.endswith(f"/{name}")]:
+            return found[0]
+    return next(iter(metrics), None)
