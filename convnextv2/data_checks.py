@@ -5,8 +5,10 @@ What is checked of a data set is its kind's, a `Part` that its task describes.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from convnextv2.class_counts import check_heads
@@ -78,9 +80,34 @@ def check_all(cfg: Config, progress: Progress) -> tuple[list[Part], list[Finding
             findings += guard(part.name, lambda part=part: part.findings.extend(try_pipeline(part)))
         findings += part.findings
     findings += check_heads(cfg.model, parts)
+    if not any(finding.level == "fatal" for finding in findings):
+        findings += try_loader(cfg, "train_dataloader")
     overlaps: list[Finding] = []
     findings += guard("overlap", lambda: overlaps.extend(check_overlap(parts)))
     return parts, findings + overlaps
+
+
+def try_loader(cfg: Config, name: str) -> list[Finding]:
+    """Take one batch of a loader, as training would; of data that have no fatal fault."""
+    from convnextv2.engine.runner import StrictRunner
+
+    entry = {key: value for key, value in cfg[name].items() if key != "prefetch_factor"}
+    kind = "loaders that give no batch"
+    try:
+        with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
+            loader = StrictRunner.build_dataloader(
+                {**entry, "num_workers": 0, "persistent_workers": False}, seed=0
+            )
+        next(iter(loader))
+    except StopIteration:
+        text = (
+            f"{name} has no batch: {len(loader.dataset)} images, batch_size={entry['batch_size']}"
+        )
+        text += ", and drop_last leaves out what is less"
+        return [Finding("fatal", kind, text)]
+    except Exception as error:  # of any step of wrappers, samplers and collate functions
+        return [Finding("fatal", kind, f"{name} fails: {describe(error)}")]
+    return []
 
 
 def list_parts(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[Part]:
