@@ -9,6 +9,7 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convnextv2.class_counts import check_heads
@@ -39,9 +40,8 @@ def refuse_fatal(cfg: Config) -> None:
     parts = [part for part in list_parts(cfg, LOADERS[:2]) if part.before_training]
     findings: list[Finding] = []
     for part in parts:
-        findings += guard(part.name, part.read)
-        findings += guard(part.name, lambda part=part: part.check_model(cfg))
-        findings += guard(part.name, part.sample)
+        for step in (part.read, partial(part.check_model, cfg), part.sample):
+            findings += guard(part.name, step)
     findings += [finding for part in parts for finding in part.findings]
     findings += check_heads(cfg.model, parts)
     fatal = [group for group in group_findings(findings) if group[0].level == "fatal"]
@@ -72,19 +72,21 @@ def check_all(cfg: Config, progress: Progress) -> tuple[list[Part], list[Finding
         else:
             parts.append(part)
     for part in parts:
-        findings += guard(part.name, part.read)
-        findings += guard(part.name, lambda part=part: part.check_model(cfg))
-        findings += guard(part.name, lambda part=part: _open_files(part, progress))
-        findings += guard(part.name, part.finish)
-        if not any(finding.level == "fatal" for finding in part.findings):
-            findings += guard(part.name, lambda part=part: part.findings.extend(try_pipeline(part)))
+        steps = (
+            part.read,
+            partial(part.check_model, cfg),
+            partial(_open_files, part, progress),
+            part.finish,
+            partial(_pass_images, part),
+        )
+        for step in steps:
+            findings += guard(part.name, step)
         findings += part.findings
     findings += check_heads(cfg.model, parts)
     if not any(finding.level == "fatal" for finding in findings):
         findings += try_loader(cfg, "train_dataloader")
-    overlaps: list[Finding] = []
-    findings += guard("overlap", lambda: overlaps.extend(check_overlap(parts)))
-    return parts, findings + overlaps
+    findings += guard("overlap", lambda: findings.extend(check_overlap(parts)))
+    return parts, findings
 
 
 def try_loader(cfg: Config, name: str) -> list[Finding]:
@@ -146,6 +148,12 @@ def guard(name: str, step: Callable[[], object]) -> list[Finding]:
         text = f"{name}: not all could be checked: {describe(error)}"
         return [Finding("warning", "checks that came to no end", text)]
     return []
+
+
+def _pass_images(part: Part) -> None:
+    """Let images pass a part's pipeline, unless it is known to fail."""
+    if not any(finding.level == "fatal" for finding in part.findings):
+        part.findings += try_pipeline(part)
 
 
 def _open_files(part: Part, progress: Progress) -> None:
