@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from convnextv2.files import move_whole, written_whole
 from convnextv2.transfers import DownloadError, Transfer
 
 BLOCK = 2**20
+# Environment variable that names a folder of weight files, for machines without a network.
+WEIGHTS_FOLDER = "CONVNEXTV2_WEIGHTS"
 
 
 def download(address: str, path: Path, checksum: str | None, attempts: int = 5) -> None:
@@ -69,25 +72,32 @@ def check(path: Path, checksum: str) -> None:
         )
 
 
-def fetch_weights(address: str) -> Path:
+def fetch_weights(address: str, option: str = "the path in place of the address") -> Path:
     """A local copy of a weight file, downloaded unless it is there; local rank 0 does it.
 
-    It has been compared with what its server says of it and with the hash in its name
-    (``name-0123abcd.pth``, as torch's hub has them), and has the form of a weight file, to its
-    end. Nothing else takes its name or is kept.
+    A file of its name in the folder that the environment variable ``CONVNEXTV2_WEIGHTS`` names
+    comes before all others, and no server is asked. What is downloaded has been compared with
+    what its server says of it, and has the form of a weight file, to its end; nothing else takes
+    its name or is kept. A hash in the name (``name-0123abcd.pth``, as torch's hub has them) is
+    compared of both.
 
     Args:
         address: http or https; what follows a ``?`` belongs to it, but not to the file's name.
+        option: How the user would name a copy of their own, for the error.
 
     Returns:
-        Its path below torch's hub folder, which differs for different addresses.
+        Its path in that folder, or below torch's hub folder, which differs for different addresses.
 
     Raises:
         DownloadError: The server does not give the file; in every process.
         ValueError: It is no weight file, or not the right one; in every process.
     """
+    copy = _find_copy(address)
+    if copy is not None:
+        once_a_machine(lambda: _check_copy(address, copy))
+        return copy
     path = weights_path(address)
-    once_a_machine(lambda: _fetch_weights(address, path))
+    once_a_machine(lambda: _fetch_weights(address, path, option))
     return path
 
 
@@ -95,10 +105,43 @@ def weights_path(address: str) -> Path:
     """Where `fetch_weights` keeps the file of an address."""
     import torch
 
-    name = urllib.parse.unquote(urllib.parse.urlsplit(address).path.rsplit("/", 1)[-1])
-    name = re.sub(r"[^\w.+=-]", "_", name, flags=re.ASCII)[-100:]  # the suffix is its end
     digest = hashlib.sha256(address.encode()).hexdigest()[:12]
-    return Path(torch.hub.get_dir(), "checkpoints", f"{digest}-{name}")
+    return Path(torch.hub.get_dir(), "checkpoints", f"{digest}-{_name_file(address)}")
+
+
+def _name_file(address: str) -> str:
+    """The name that a file of an address has, of letters that every file system takes."""
+    name = urllib.parse.unquote(urllib.parse.urlsplit(address).path.rsplit("/", 1)[-1])
+    return re.sub(r"[^\w.+=-]", "_", name, flags=re.ASCII)[-100:]  # the suffix is its end
+
+
+def _find_copy(address: str) -> Path | None:
+    """The file of an address in the user's folder of weights, if there is one."""
+    told = os.environ.get(WEIGHTS_FOLDER)
+    if not told:
+        return None
+    folder = Path(told).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"{WEIGHTS_FOLDER}={told}: there is no such folder")
+    path = folder / _name_file(address)
+    return path if path.is_file() else None
+
+
+def _check_copy(address: str, path: Path) -> None:
+    from mmengine.logging import print_log
+
+    for digest in _digest_in_name(path.name):
+        check(path, digest)
+    print_log(f"{address} is taken from {path.absolute()}", logger="current")
+
+
+def _tell_by_hand(address: str, path: Path, option: str) -> str:
+    """What to do without a network, in three lines."""
+    return (
+        f"Which file is wanted: {_name_file(address)}, from {address}\n"
+        f"Where to put it: into the folder of {WEIGHTS_FOLDER}=FOLDER, or as {path}\n"
+        f"Which option names a copy elsewhere: {option}"
+    )
 
 
 def once_a_machine(action: Callable[[], object]) -> None:
@@ -126,7 +169,7 @@ def once_a_machine(action: Callable[[], object]) -> None:
         raise failure
 
 
-def _fetch_weights(address: str, path: Path) -> None:
+def _fetch_weights(address: str, path: Path, option: str) -> None:
     if path.is_file():
         return
     from mmengine.logging import print_log
@@ -145,6 +188,8 @@ def _fetch_weights(address: str, path: Path) -> None:
                 for digest in [*transfer.digests, *_digest_in_name(path.name)]:
                     check(part, digest)
                 check_form(part, transfer.measured)
+            except DownloadError as error:
+                raise DownloadError(f"{error}\n{_tell_by_hand(address, path, option)}") from error
             except ValueError as error:
                 reason = str(error).removeprefix(f"{part} ")  # of `check`
                 raise ValueError(f"{address} was refused and not kept: it {reason}") from error

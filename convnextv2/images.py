@@ -1,10 +1,13 @@
 """One reader of images for every task."""
 
+import logging
+import mmap
 import os
 import stat
 
 import cv2
 import numpy as np
+from mmengine.logging import print_log
 
 from convnextv2.files import printable
 from convnextv2.image_formats import decode
@@ -35,8 +38,9 @@ class LoadImage:
         channel_order: ``rgb``, or ``bgr`` as mmcv's loader has it. Of npy files and of bands that
             are no colours, three channels are held to be RGB; other numbers keep their order.
         dtype: What all images become. 16 bits become 8 by leaving out the lower ones, as OpenCV
-            does it; 8 become 16 times 257; floats are neither and are refused. None: what the
-            file has; `UnlabelledImages` then takes the type that most of its images have.
+            does it, of which the log names the first; 8 become 16 times 257; floats are neither
+            and are refused. None: what the file has; `UnlabelledImages` then takes the type that
+            most of its images have.
         max_pixels: Larger images are refused by their header, before they are decoded.
         max_aspect: So are those longer than so many times their width: where a transform shrinks
             them, nothing is left of the shorter side.
@@ -64,6 +68,7 @@ class LoadImage:
         self.dtype = dtype
         self.max_pixels = max_pixels
         self.max_aspect = max_aspect
+        self._say_once = SayOnce()
 
     def __call__(self, results: dict) -> dict:
         path = results["img_path"]
@@ -75,7 +80,13 @@ class LoadImage:
             rgb = self.channel_order == "rgb"
             image = decode(content, self.in_channels, rgb, self.max_pixels)
             image = self._check_shape(image)
-            image = _convert(_to_numbers(image), self.dtype)
+            image = _to_numbers(image)
+            if (image.dtype.name, self.dtype) == ("uint16", "uint8"):
+                self._say_once(
+                    f"{printable(path)} has 16 bits, of which the lower 8 are left out, as of all "
+                    "images like it: dtype='uint16' of LoadImage keeps them"
+                )
+            image = _convert(image, self.dtype)
         except MemoryError as error:
             raise UnreadableImageError(f"{printable(path)}: not enough memory for it") from error
         except (OSError, ValueError, cv2.error) as error:
@@ -86,7 +97,8 @@ class LoadImage:
         return results
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
+        options = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        arguments = ", ".join(f"{key}={value!r}" for key, value in options.items())
         return f"LoadImage({arguments})"
 
     def _read(self, path: str) -> bytes:
@@ -107,6 +119,21 @@ class LoadImage:
                 f"max_aspect={self.max_aspect}"
             )
         return image
+
+
+class SayOnce:
+    """Logs the first text that it is given, in the first of the processes forked from here."""
+
+    def __init__(self) -> None:
+        self._said = mmap.mmap(-1, 1)  # shared with worker processes
+
+    def __reduce__(self) -> tuple:
+        return SayOnce, ()  # memory cannot be copied to processes of another kind
+
+    def __call__(self, text: str) -> None:
+        if not self._said[0]:
+            self._said[0] = 1
+            print_log(text, logger="current", level=logging.WARNING)
 
 
 def read_regular(path: str | os.PathLike, largest: int | None = None) -> bytes:

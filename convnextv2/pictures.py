@@ -1,4 +1,4 @@
-"""What drawing shares, whatever the task: images from paths, colours, words, rows of pictures.
+"""What drawing shares, whatever the task: images from paths, colours, rows of pictures.
 
 Pictures are uint8 arrays (H, W, 3), RGB.
 """
@@ -46,9 +46,7 @@ def write_grid(
     """Write rows of pictures as one PNG, a title above each column.
 
     Args:
-        rows: Arrays (H, W, C), each as large as any other of its column and row or smaller. Three
-            channels are RGB; of any other number the first is shown as grey. Values are
-            stretched by the range of the row's first picture if it exceeds 8 bits.
+        rows: Pictures, each as large as any other of its column and row or smaller.
         titles: One for each column.
         out: Path of the PNG; folders are made.
         gap: Pixels between pictures.
@@ -59,21 +57,19 @@ def write_grid(
     import cv2
     import numpy as np
 
+    from convnextv2.words import write_words
+
     heights = [max(picture.shape[0] for picture in row) + gap for row in rows]
     widths = [max(row[i].shape[1] for row in rows) + gap for i in range(len(titles))]
     top = 22
     canvas = np.full((top + sum(heights), sum(widths) - gap, 3), 255, np.uint8)
     for column, title in enumerate(titles):
         place = (sum(widths[:column]) + 2, top - 7)
-        cv2.putText(canvas, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        write_words(canvas, title, place, (0, 0, 0), rim=(255, 255, 255))
     for i, row in enumerate(rows):
-        highest = row[0].max()
-        factor = 255 / highest if highest > 255 else 1.0
         for column, picture in enumerate(row):
-            picture = picture if picture.shape[2] == 3 else picture[..., :1].repeat(3, axis=2)
             y, x = top + sum(heights[:i]), sum(widths[:column])
-            pixels = np.clip(picture * factor, 0, 255).round().astype(np.uint8)
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = pixels[..., ::-1]
+            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture[..., ::-1]
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), canvas):
         raise SystemExit(f"cannot write {out}")
@@ -89,20 +85,20 @@ def write_png(picture: np.ndarray, out: str | Path) -> None:
     AtomicLocalBackend().put(cv2.imencode(".png", pixels)[1].tobytes(), out)
 
 
-def to_rgb(image: np.ndarray, scale: int = 1) -> np.ndarray:
+def to_rgb(image: np.ndarray, scale: int = 1, bands: Sequence[int] | None = None) -> np.ndarray:
     """A picture of an image as a config loads it.
 
     Args:
-        image: (H, W, C). Three channels are BGR; of any other number the first is shown as grey.
-            Values are stretched if they exceed 8 bits.
+        image: (H, W, C), of any type. Three channels are BGR.
         scale: Times to enlarge it.
+        bands: What to show, see `show_bands`.
     """
     import numpy as np
 
+    from convnextv2.band_pictures import show_bands
+
     image = image[..., ::-1] if image.shape[2:] == (3,) else image.reshape(*image.shape[:2], -1)
-    image = image if image.shape[2] == 3 else image[..., :1].repeat(3, axis=2)
-    factor = 255 / image.max() if image.max() > 255 else 1
-    picture = (image * factor).clip(0, 255).round().astype(np.uint8)
+    (picture,) = show_bands([image], bands)
     return np.ascontiguousarray(picture.repeat(scale, axis=0).repeat(scale, axis=1))
 
 
@@ -114,28 +110,3 @@ def complete_palette(palette: object, number: int) -> list[tuple[int, int, int]]
         return [tuple(colour) for colour in palette]
     colours = np.random.default_rng(0).integers(64, 256, (number, 3))
     return [tuple(colour) for colour in colours.tolist()]
-
-
-def write_words(
-    picture: np.ndarray,
-    text: str,
-    place: tuple[int, int],
-    colour: tuple[int, int, int],
-    room: int | None = None,
-) -> None:
-    """Write into a picture.
-
-    Args:
-        picture: It is changed.
-        text: Of ASCII letters.
-        place: x and y of the lower left corner.
-        colour: RGB.
-        room: Pixels; what is wider is not written.
-    """
-    import cv2
-
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.4
-    if room is not None and cv2.getTextSize(text, font, size, 1)[0][0] > room:
-        return
-    for ink, width in (((0, 0, 0), 3), (colour, 1)):  # a dark rim, readable on anything
-        cv2.putText(picture, text, place, font, size, ink, width, cv2.LINE_AA)

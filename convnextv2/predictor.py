@@ -63,10 +63,12 @@ class Predictor:
         from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 
         from convnextv2.engine.config import read_config
+        from convnextv2.engine.templates import fill_template
         from convnextv2.engine.types import walk_datasets, without_labels
         from convnextv2.engine.weights import read_trained_model
 
         cfg = deepcopy(config) if isinstance(config, Config) else read_config(str(config))
+        fill_template(cfg)
         self.task = _find_task(cfg)
         self.device = find_device(device)
         tensors, self.trained_meta = read_trained_model(str(checkpoint))

@@ -19,11 +19,18 @@ SCOPE = "convnextv2"
 _LOCATIONS = [
     "convnextv2.backbone",
     "convnextv2.engine.checkpoints",
+    "convnextv2.engine.drawing",
+    "convnextv2.engine.early_stopping",
     "convnextv2.engine.fsdp",
+    "convnextv2.engine.logger_hook",
     "convnextv2.engine.loops",
+    "convnextv2.engine.measuring",
+    "convnextv2.engine.report_hook",
+    "convnextv2.engine.schedulers",
     "convnextv2.engine.seeding",
     "convnextv2.engine.signals",
     "convnextv2.engine.unreadable",
+    "convnextv2.engine.validation_pictures",
     "convnextv2.images",
     "convnextv2.pretrain",
 ]

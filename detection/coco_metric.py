@@ -4,8 +4,10 @@ mmdet 3.3 has no metric on faster-coco-eval, that of 3.5 has another name, and b
 detections an image where COCO counts 100.
 """
 
+import io
 import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,14 @@ class CocoMetric(MMDetCocoMetric):
         metric: ``bbox``, ``segm`` or both.
         proposal_nums: Three numbers of detections an image, best first, up to which recall is
             measured; precision counts the last.
+        classwise: Whether to log a table of the classes, and to return their precision.
         metric_items: Of ``mAP``, ``mAP_50``, ``mAP_75``, ``mAP_s``, ``mAP_m``, ``mAP_l``, and the
             recalls ``AR@1``, ``AR@10``, ``AR@100``, ``AR_s@100``, ``AR_m@100``, ``AR_l@100`` with
             the numbers of `proposal_nums`; default: the first six.
+
+    Attributes:
+        curves: Of the last evaluation, in the first process: ``bbox``, ``segm`` -> precision
+            (recalls, classes) at an IoU of .5; NaN where a class is nowhere.
 
     Raises:
         ValueError: Something is asked for that is not computed here.
@@ -49,6 +56,7 @@ class CocoMetric(MMDetCocoMetric):
         *args: object,
         metric: str | Sequence[str] = "bbox",
         proposal_nums: Sequence[int] = (1, 10, 100),
+        classwise: bool = True,
         metric_items: Sequence[str] | None = None,
         **kwargs: object,
     ) -> None:
@@ -60,7 +68,9 @@ class CocoMetric(MMDetCocoMetric):
         _refuse_others("metric_items", metric_items or (), self._names)
         if kwargs.pop("use_mp_eval", False):
             raise ValueError("use_mp_eval: faster-coco-eval needs no more processes")
-        super().__init__(*args, metric=kinds, proposal_nums=proposal_nums, **kwargs)
+        settings = {"metric": kinds, "proposal_nums": proposal_nums, "classwise": classwise}
+        super().__init__(*args, **settings, **kwargs)
+        self.curves: dict[str, np.ndarray] = {}
         self.metric_items = metric_items or PRECISIONS
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -70,6 +80,7 @@ class CocoMetric(MMDetCocoMetric):
             results: For each image the truth and what was found, as `process` leaves them.
         """
         truths, found = zip(*results, strict=True)
+        self.curves = {}
         with tempfile.TemporaryDirectory() as folder:
             prefix = self.outfile_prefix or str(Path(folder, "results"))
             if self._coco_api is None:
@@ -100,18 +111,26 @@ class CocoMetric(MMDetCocoMetric):
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
+        self._keep_curves(kind, evaluator)
         stats = dict(zip(self._names, evaluator.stats, strict=False))
         numbers = {f"{kind}_{name}": round(float(stats[name]), 3) for name in self.metric_items}
         return numbers | (self._by_class(kind, evaluator) if self.classwise else {})
 
     def _index(self, found: list[dict]) -> COCO:
         """What was found, as evaluators want it; `loadRes` fails where that is nothing."""
-        if found:
-            return self._coco_api.loadRes(found)
-        nothing = COCO()
-        nothing.dataset = {**self._coco_api.dataset, "annotations": []}
-        nothing.createIndex()
-        return nothing
+        with redirect_stdout(io.StringIO()):  # pycocotools tells of each of its steps
+            if found:
+                return self._coco_api.loadRes(found)
+            nothing = COCO()
+            nothing.dataset = {**self._coco_api.dataset, "annotations": []}
+            nothing.createIndex()
+            return nothing
+
+    def _keep_curves(self, kind: str, evaluator: COCOeval_faster) -> None:
+        half = np.flatnonzero(np.isclose(evaluator.params.iouThrs, 0.5))
+        if half.size:  # of all sizes, and the last number of detections
+            curves = evaluator.eval["precision"][half[0], :, :, 0, -1]
+            self.curves[kind] = np.where(curves < 0, np.nan, curves)
 
     def _by_class(self, kind: str, evaluator: COCOeval_faster) -> dict[str, float]:
         """Log a table of the classes' precisions, and return the first column."""
@@ -127,7 +146,8 @@ class CocoMetric(MMDetCocoMetric):
                 for part in parts
             ]
             rows.append([category["name"], *means])
-            numbers[f"{kind}_{category['name']}_precision"] = means[0]
+            if not np.isnan(means[0]):  # json knows no such number
+                numbers[f"{kind}_{category['name']}_precision"] = means[0]
         table = AsciiTable([["category", *PRECISIONS], *rows])
         MMLogger.get_current_instance().info(f"{kind}:\n{table.table}")
         return numbers

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from convnextv2.pictures import Palette, to_rgb, write_words
+from convnextv2.pictures import Palette, to_rgb
+from convnextv2.words import label_words, write_words
 
 if TYPE_CHECKING:
     from mmengine.structures import InstanceData
@@ -28,11 +29,11 @@ def outline(
         objects: mmdet's instances, in pixels before the enlargement.
         palette: An RGB colour for each label.
         scale: Times that the photograph was enlarged.
-        names: Written with the score above each object that is as wide as the words; without
-            them nothing is.
+        names: Written, or else their numbers, with the score above each object that is as wide
+            as the words; without them nothing is.
     """
     picture = photograph.copy()
-    masks = objects.get("masks")
+    masks, words = objects.get("masks"), label_words(tuple(names))
     boxes = (objects.bboxes.numpy().reshape(-1, 4) * scale).round().astype(int)
     for i, label in enumerate(objects.labels.tolist()):
         colour = tuple(palette[label])
@@ -44,8 +45,8 @@ def outline(
             mask = mask.repeat(scale, axis=0).repeat(scale, axis=1)
             contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
-        if names:
-            text = f"{names[label]} {objects.scores[i]:.2f}"
+        if words:
+            text = f"{words[label]} {objects.scores[i]:.2f}"
             write_words(picture, text, (x1, max(y1 - 3, 9)), colour, room=x2 - x1)
     return picture
 

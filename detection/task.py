@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.tasks import PredictingTask
+from convnextv2.engine.tasks import SETTINGS, PredictingTask
 
 from .check import CocoPart
 from .draw import outline
@@ -15,12 +15,15 @@ from .results import CocoResults, ObjectsWriter, find_test_ids
 
 if TYPE_CHECKING:
     import numpy as np
-    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
+    from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+
+    from .report import DetectionReview
 
 
 class Detection(PredictingTask):
@@ -30,11 +33,34 @@ class Detection(PredictingTask):
     model = "mmdet.models.detectors.base.BaseDetector"
     image_shape = (800, 1280)  # as in the paper's Table 6
     parts = (CocoPart,)
+    preprocessor = "convnextv2.DetDataPreprocessor"
+    colour_steps = (
+        "mmdet.datasets.transforms.transforms.PhotoMetricDistortion",
+        "mmdet.datasets.transforms.transforms.YOLOXHSVRandomAug",
+        "mmdet.datasets.transforms.colorspace.ColorTransform",  # and all of its kind
+    )
+    settings = (*SETTINGS, "classes")
+    places = MappingProxyType({"images": True, "annotations": True})
+    scores = ("coco/segm_mAP", "coco/bbox_mAP", "coco/segm_mAP_50", "coco/bbox_mAP_50")
+
+    def fill_template(self, template: Template) -> None:
+        """See `detection/template.py`."""
+        from .template import fill
+
+        fill(template)
+
+    def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> DetectionReview:
+        """Who is taken for whom, by boxes and masks."""
+        from .report import DetectionReview  # needs pycocotools
+
+        return DetectionReview(dataset, metrics)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1
     ) -> np.ndarray:
-        """Outlines of the annotated objects."""
+        """Outlines of the annotated objects, if there are any."""
+        if "bboxes" not in sample.get("gt_instances", ()):
+            return picture.copy()
         return outline(picture, sample.gt_instances, palette, scale)
 
     def draw_found(
@@ -57,11 +83,6 @@ class Detection(PredictingTask):
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> CocoResults:
         """``results.bbox.json`` and ``results.segm.json``."""
         return CocoResults(folder, datasets[0].metainfo["classes"], find_test_ids(datasets))
-
-    def set_pictures(self, cfg: Config, folder: str) -> None:
-        """Set mmdet's ``test_out_dir``."""
-        # mmdet joins a relative one to the work dir and a time stamp, again for each image.
-        cfg.default_hooks.visualization["test_out_dir"] = os.path.abspath(folder)
 
 
 TASK = Detection()

@@ -1,5 +1,7 @@
 """What one looks at while FCMAE trains: reconstructions, and whether the features collapse."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
@@ -9,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from convnextv2.backbone import ConvNeXtV2
+from convnextv2.band_pictures import show_bands
 from convnextv2.engine.fsdp import whole_parameters
 from convnextv2.engine.seeding import SeededIndex
 from convnextv2.registry import HOOKS
@@ -29,15 +32,22 @@ class ReconstructionHook(Hook):
     Args:
         interval: Iterations from one time to the next; the last iteration counts too.
         num_images: Images, taken evenly from the training data.
+        bands_shown: Bands to show, see `show_bands`.
     """
 
     priority = "LOW"
 
-    def __init__(self, interval: int = 1000, num_images: int = 4) -> None:
+    def __init__(
+        self,
+        interval: int = 1000,
+        num_images: int = 4,
+        bands_shown: Sequence[int] | None = None,
+    ) -> None:
         if interval < 1 or num_images < 1:
             raise ValueError("interval and num_images must be at least 1")
         self.interval = interval
         self.num_images = num_images
+        self.bands_shown = bands_shown
 
     def before_train(self, runner: Runner) -> None:
         """Load the images."""
@@ -66,7 +76,7 @@ class ReconstructionHook(Hook):
         diversity = feature_diversity(model.backbone, images)
         model.train()
         step = runner.iter + 1
-        runner.visualizer.add_image("reconstruction", draw(rows), step)
+        runner.visualizer.add_image("reconstruction", draw(rows, self.bands_shown), step)
         runner.visualizer.add_scalars(
             {f"diversity/stage{i + 1}": value for i, value in enumerate(diversity)}, step
         )
@@ -125,12 +135,6 @@ def feature_diversity(backbone: ConvNeXtV2, images: Tensor) -> list[float]:
     return distances
 
 
-def draw(rows: list[list[np.ndarray]]) -> np.ndarray:
+def draw(rows: list[list[np.ndarray]], bands: Sequence[int] | None = None) -> np.ndarray:
     """One picture (H, W, 3), uint8, of rows of pictures as `reconstruct` gives them."""
-    drawn = []
-    for row in rows:
-        highest = row[0].max()
-        factor = 255 / highest if highest > 255 else 1.0
-        colours = [p if p.shape[2] == 3 else p[..., :1].repeat(3, axis=2) for p in row]
-        drawn.append(np.concatenate(colours, axis=1) * factor)
-    return np.clip(np.concatenate(drawn), 0, 255).round().astype(np.uint8)
+    return np.concatenate([np.concatenate(show_bands(row, bands), axis=1) for row in rows])

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from convnextv2.pictures import Palette, complete_palette, to_rgb, write_words
+from convnextv2.pictures import Palette, complete_palette, to_rgb
+from convnextv2.words import label_words, write_words
 
 from .check_labels import Labels
 
@@ -27,7 +28,8 @@ def paint(
         labels: (H, W) before the enlargement; 255 is ignored.
         palette: An RGB colour for each label.
         scale: Times that the photograph was enlarged.
-        names: Written where each label has the most room; without them nothing is.
+        names: Written, or else their numbers, where each label has the most room; without them
+            nothing is.
     """
     colours = np.zeros((256, 3), np.uint8)  # 255, ignored, stays black: uncoloured
     colours[: len(palette)] = palette[:255]
@@ -35,11 +37,12 @@ def paint(
     layer = colours[labels]
     mixed = (0.45 * photograph + 0.55 * layer).astype(np.uint8)
     picture = np.where(layer.any(axis=2, keepdims=True), mixed, photograph)
-    for label in np.unique(labels).tolist() if names else ():
+    words = label_words(tuple(names))
+    for label in np.unique(labels).tolist() if words else ():
         room = cv2.distanceTransform((labels == label).astype(np.uint8), cv2.DIST_L2, 3)
         _, most, _, place = cv2.minMaxLoc(room)
-        if most > 8 and label < len(names):  # else the word would cover what it names
-            write_words(picture, names[label], (place[0], place[1]), (255, 255, 255))
+        if most > 8 and label < len(words):  # else the word would cover what it names
+            write_words(picture, words[label], (place[0], place[1]), (255, 255, 255))
     return picture
 
 

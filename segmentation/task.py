@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.tasks import PredictingTask
+from convnextv2.engine.tasks import SETTINGS, PredictingTask
 
 from .check import MaskPart
 from .draw import paint
 from .pad import pad_small
+from .report import SegmentationReview
 from .results import LabelMaps, LabelsWriter, check_names, to_label_map
 
 if TYPE_CHECKING:
     import numpy as np
-    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
+    from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
+    from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
 
@@ -30,11 +33,35 @@ class Segmentation(PredictingTask):
     model = "mmseg.models.segmentors.base.BaseSegmentor"
     image_shape = (512, 2048)  # as in the paper's Table 7
     parts = (MaskPart,)
+    preprocessor = "convnextv2.SegDataPreProcessor"
+    colour_steps = (
+        "mmseg.datasets.transforms.transforms.PhotoMetricDistortion",
+        "mmseg.datasets.transforms.transforms.CLAHE",
+        "mmseg.datasets.transforms.transforms.AdjustGamma",
+        "mmseg.datasets.transforms.transforms.RGB2Gray",
+    )
+    settings = (*SETTINGS, "classes", "mask_suffix", "ignore_index")
+    places = MappingProxyType({"images": True, "masks": True})
+    scores = ("mIoU", "mAcc", "aAcc")
+
+    def fill_template(self, template: Template) -> None:
+        """See `segmentation/template.py`."""
+        from .template import fill
+
+        fill(template)
+
+    def open_review(
+        self, dataset: BaseDataset, metrics: Sequence[BaseMetric]
+    ) -> SegmentationReview:
+        """Which class's pixels are taken for which."""
+        return SegmentationReview(dataset, metrics)
 
     def draw_truth(
         self, picture: np.ndarray, sample: BaseDataElement, palette: Palette, scale: int = 1
     ) -> np.ndarray:
-        """The annotated labels as colours."""
+        """The annotated labels as colours, if there are any."""
+        if "gt_sem_seg" not in sample:
+            return picture.copy()
         labels = sample.gt_sem_seg.data[0].numpy().astype(int)
         return paint(picture, labels, palette, scale)
 
@@ -60,10 +87,6 @@ class Segmentation(PredictingTask):
         infos = (data.get_data_info(i) for data in datasets for i in range(len(data)))
         check_names(info["img_path"] for info in infos)
         return LabelMaps(folder, int(getattr(datasets[0], "reduce_zero_label", False)))
-
-    def set_pictures(self, cfg: Config, folder: str) -> None:
-        """Set the folder of mmseg's visualizer."""
-        cfg.visualizer["save_dir"] = folder
 
     def leave_labels(self, entry: dict) -> None:
         """Forget the folder of label maps."""

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_config_parser, run, share, whole
+from convnextv2.engine.cli import add_show_bands, make_config_parser, run, share, whole
 
 if TYPE_CHECKING:
     from convnextv2.predictor import Predictor
@@ -36,6 +36,7 @@ def main() -> None:
         "--batch-size", type=whole(1), default=1, help="images of one size to compute at once"
     )
     parser.add_argument("--device", help="such as cpu or cuda:1; default: the GPU, if there is one")
+    add_show_bands(parser)
     args = parser.parse_args()
 
     from convnextv2.engine.config import read_config
@@ -48,7 +49,8 @@ def main() -> None:
     check_folder(args.out, "--out")
     names = name_images(args.images, args.out)
     predictor = Predictor(cfg, args.checkpoint, args.device)
-    sys.exit(infer(predictor, names, Path(args.out), args.score_thr, args.batch_size))
+    out = Path(args.out)
+    sys.exit(infer(predictor, names, out, args.score_thr, args.batch_size, args.show_bands))
 
 
 def name_images(given: list[str], out: str) -> dict[str, str]:
@@ -78,12 +80,18 @@ def name_images(given: list[str], out: str) -> dict[str, str]:
 
 
 def infer(
-    predictor: "Predictor", names: dict[str, str], out: Path, score_thr: float, batch_size: int
+    predictor: "Predictor",
+    names: dict[str, str],
+    out: Path,
+    score_thr: float,
+    batch_size: int,
+    bands: tuple[int, ...] | None = None,
 ) -> int:
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
     from convnextv2.pictures import to_rgb, write_png
+    from convnextv2.words import write_legend
 
     task, palette, classes = predictor.task, predictor.palette, predictor.classes
     numbers = {path: number for number, path in enumerate(names, 1)}
@@ -93,12 +101,14 @@ def infer(
         for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
             done += 1
             source = str(prediction.source)
-            name, picture = names[source], to_rgb(prediction.image)
+            name, picture = names[source], to_rgb(prediction.image, bands=bands)
             picture = task.draw_found(
                 picture, prediction.sample, palette, names=classes, score_thr=score_thr
             )
             write_png(picture, out / "pictures" / f"{name}.png")
             results.add(prediction, numbers[source], name)
+    if done:
+        write_legend(classes, out / "pictures")
     if warning := results.warn():
         print(warning)
     found = ", ".join([f"{done} of {len(names)} images", *filter(None, [results.describe()])])

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_runner_parser, run
+from convnextv2.engine.cli import add_show_bands, make_runner_parser, run
 from convnextv2.engine.config import load_config
 from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
 
+    from convnextv2.reviews import Review
+
 
 def main() -> None:
     """Command line entry."""
@@ -37,6 +39,12 @@ def main() -> None:
     parser.add_argument(
         "--show-dir", metavar="DIR", help="draw ground truth and prediction side by side"
     )
+    add_show_bands(parser)
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help="write a confusion matrix, the classes' precision and recall and the worst images",
+    )
     parser.add_argument(
         "--format-only",
         action="store_true",
@@ -49,34 +57,40 @@ def main() -> None:
     need_entries(cfg, args.config, "model", "test_dataloader", "test_evaluator")
     if args.format_only and not args.out:
         parser.error("--format-only writes files: say where, --out DIR")
-    writes = args.out or args.show_dir
+    if args.format_only and args.report:
+        parser.error("--format-only has no ground truth for a --report")
+    writes = args.out or args.show_dir or args.report
     task = predicting_task(cfg, parser) if writes else None
     cfg.load_from = args.checkpoint
     # The checkpoint fills the whole model.
     cfg.model.backbone.init_cfg = None
     if task and args.show_dir:
-        draw_all(cfg, task, args.show_dir)
+        draw_all(cfg, args.show_dir, args.show_bands)
     if args.tta:
         use_tta(cfg, parser)
     if task and args.format_only:
         leave_ground_truth(cfg, task)
     check_inputs(cfg, ("test_dataloader",))
     check_folder(cfg.work_dir, "--work-dir")
-    for setting, folder in (("--out", args.out), ("--show-dir", args.show_dir)):
-        if folder:
-            check_folder(folder, setting)
+    for setting in ("out", "show_dir", "report"):
+        if folder := getattr(args, setting):
+            check_folder(folder, f"--{setting.replace('_', '-')}")
     fetch_checkpoints(cfg)
     limit_waiting(cfg)
     do_without_gpu(cfg)
 
     from convnextv2.engine.runner import StrictRunner
+    from convnextv2.reviews import add_review
 
     if args.out:  # in every process: mmseg's metric makes it in one, and all write
         Path(args.out).mkdir(parents=True, exist_ok=True)
     runner = StrictRunner.from_cfg(cfg)
     if task and args.out:
         write_results(runner, task, Path(args.out))
+    review = add_review(task, runner.test_loop) if task and args.report else None
     runner.test()
+    if task and review:
+        write_report(runner, task, review, Path(args.report))
 
 
 def predicting_task(cfg: "Config", parser: ArgumentParser) -> PredictingTask:
@@ -85,7 +99,7 @@ def predicting_task(cfg: "Config", parser: ArgumentParser) -> PredictingTask:
     if isinstance(task, PredictingTask):
         return task
     parser.error(
-        "--out and --show-dir need a model that predicts; pre-training is drawn by "
+        "--out, --show-dir and --report need a model that predicts; pre-training is drawn by "
         "tools/analysis_tools/visualize_reconstruction.py"
     )
 
@@ -111,10 +125,23 @@ def write_results(runner: "Runner", task: PredictingTask, folder: Path) -> None:
     runner.test_evaluator.metrics.append(metric)
 
 
-def draw_all(cfg: "Config", task: PredictingTask, folder: str) -> None:
-    """Make mmdet's or mmseg's visualization hook draw every test image into a folder."""
-    cfg.default_hooks.visualization.update(draw=True, interval=1)
-    task.set_pictures(cfg, folder)
+def draw_all(cfg: "Config", folder: str, bands: tuple[int, ...] | None) -> None:
+    """Draw every test image into a folder."""
+    hook = {"type": "convnextv2.DrawPredictionsHook", "folder": folder, "bands_shown": bands}
+    cfg.default_hooks["draw_predictions"] = hook
+
+
+def write_report(runner: "Runner", task: PredictingTask, review: "Review", folder: Path) -> None:
+    """Write what the test has left, in the first process."""
+    from functools import partial
+
+    from convnextv2.engine.validation_pictures import read_image
+    from convnextv2.report import write_review
+
+    if review.images:
+        read = partial(read_image, runner.test_dataloader.dataset)
+        pictures = write_review(task, review, read, folder)
+        runner.logger.info(f"report: {folder} ({', '.join(pictures)})")
 
 
 def use_tta(cfg: "Config", parser: ArgumentParser) -> None:

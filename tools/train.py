@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_runner_parser, run
+from convnextv2.engine.cli import make_runner_parser, run, whole
 from convnextv2.engine.config import load_config
 from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
@@ -31,6 +31,12 @@ def main() -> None:
         metavar="CHECKPOINT",
         help="go on from a checkpoint; without a path, from the newest in the work dir, or from "
         "the start if there is none",
+    )
+    parser.add_argument(
+        "--batch",
+        type=batch_size,
+        metavar="N|auto",
+        help="images a step and process; auto: the largest number that fits the device",
     )
     parser.add_argument("--amp", action="store_true", help="automatic mixed precision")
     parser.add_argument(
@@ -72,11 +78,21 @@ def main() -> None:
     limit_waiting(cfg)
     do_without_gpu(cfg)
 
+    from convnextv2.engine.batch import set_batch
+    from convnextv2.engine.memory import explain_out_of_memory
     from convnextv2.engine.runner import build_runner
     from convnextv2.engine.signals import stop_on_signals
 
+    if args.batch:
+        set_batch(cfg, args.batch)
     stop_on_signals(cfg)
-    build_runner(cfg).train()
+    with explain_out_of_memory(cfg):
+        build_runner(cfg).train()
+
+
+def batch_size(text: str) -> str:
+    """The type of an argument that is a number of images or ``auto``."""
+    return text if text == "auto" else str(whole(1)(text))
 
 
 def count_accumulation(cfg: "Config") -> None:

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from convnextv2 import files  # noqa: F401  (registers the backend)
+from convnextv2.engine.tasks import find_score
 from convnextv2.engine.types import walk_built_datasets
 from convnextv2.registry import HOOKS
 
@@ -20,6 +21,9 @@ from .weights import read_content
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """mmengine's `CheckpointHook`, writing through `AtomicLocalBackend`.
+
+    With ``save_best='auto'`` the best is the best by the metric of the task: mAP of masks, or of
+    boxes where there are no masks, mIoU. mmengine would take the first metric that comes.
 
     Args:
         max_keep_ckpts: Not 1: the oldest checkpoint is removed before the newest is written, so
@@ -78,6 +82,10 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Remove the best checkpoint only when the better one is written, not before."""
+        if not self.save_best:
+            return
+        if "auto" in self.key_indicators and not self._find_indicator(runner, metrics):
+            return
         before = self._best
         self._best = dict.fromkeys(before)
         super()._save_best_checkpoint(runner, metrics)
@@ -87,6 +95,19 @@ class AtomicCheckpointHook(CheckpointHook):
             if path and after[key] not in (None, path) and is_main_process():
                 self._remove(path)
                 runner.logger.info(f"the best checkpoint before, {path}, is removed")
+
+    def _find_indicator(self, runner: Runner, metrics: dict) -> bool:
+        """Whether there is a metric to tell the best by; from now on it is that one."""
+        name = find_score(runner.cfg, metrics)
+        try:
+            self._init_rule(self.rules, [name])
+        except ValueError:
+            runner.logger.warning(
+                f"no best checkpoint is kept: whether more or less of {name} is better is not "
+                "known (default_hooks.checkpoint.save_best, rule)"
+            )
+            self.save_best = None
+        return self.save_best is not None
 
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):

@@ -82,6 +82,24 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_show_bands(parser: argparse.ArgumentParser) -> None:
+    """Add what is shown of images of many bands, ``show_bands``: a tuple of numbers, or None."""
+    parser.add_argument(
+        "--show-bands",
+        type=_bands,
+        metavar="R,G,B",
+        help="bands to draw as red, green and blue, counted from 1, such as 4,3,2, or one as grey; "
+        "default: the first three",
+    )
+
+
+def _bands(text: str) -> tuple[int, ...]:
+    numbers = text.split(",")
+    if len(numbers) not in (1, 3) or not all(n.isdecimal() and int(n) > 0 for n in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither one band nor three, such as 4,3,2")
+    return tuple(map(int, numbers))
+
+
 def add_debug(parser: argparse.ArgumentParser) -> None:
     """Add what shows tracebacks."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

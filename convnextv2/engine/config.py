@@ -47,7 +47,8 @@ def load_config(args: argparse.Namespace) -> "Config":
 def read_config(path: str, options: list[str] | None = None) -> "Config":
     """Read a config and override entries of it, ``KEY=VALUE`` as on the command line.
 
-    What is set and cannot take effect is logged by name.
+    What is set and cannot take effect is logged by name; in a child of a template, whose settings
+    are written into the rest here, it is an error.
 
     Args:
         path: Of the file, or ``convnextv2::detection/NAME.py`` of one that is installed.
@@ -61,21 +62,27 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     check_core()
     from mmengine.logging import print_log
 
+    from convnextv2.bands import leave_out_colour_steps
     from convnextv2.engine.ineffective import find_ineffective
     from convnextv2.engine.overrides import override
     from convnextv2.engine.settings import check_settings
+    from convnextv2.engine.templates import fill_template
 
     cfg = _read_file(path)
     check_scope(cfg.get("default_scope"))
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         # mmengine marks every type of a base by scope, and hands this mark to the function.
-        if collate := (cfg.get(loader) or {}).get("collate_fn"):
-            collate.pop("_scope_", None)
-    for name in find_ineffective(cfg, path, options):
+        for name in ("collate_fn", "worker_init_fn"):
+            if function := (cfg.get(loader) or {}).get(name):
+                function.pop("_scope_", None)
+    ineffective = [] if "template" in cfg else find_ineffective(cfg, path, options)
+    for name in ineffective:
         text = f"{name} is set, but nothing reads it: the base has used its own value already"
         print_log(text, logger="current", level=logging.WARNING)
     override(cfg, options or [])
+    fill_template(cfg, path, options or [])
     check_settings(cfg)
+    leave_out_colour_steps(cfg)
     return cfg
 
 

@@ -46,7 +46,7 @@ def describe(error: BaseException) -> str:
         return f"{' -> '.join(names)}: {error.strerror}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if is_expected(error):
-        return text
+        return _own_words(text)
     return (
         _unknown_type(text)
         or _unknown_argument(error, text)
@@ -86,6 +86,13 @@ def _unknown_argument(error: BaseException, text: str) -> str:
     names = re.findall(r"'(\w+)'", match[3])
     takes = "does not take" if match[2] != "missing" else "needs"
     return f"{match[1]} {takes} {', '.join(names)}: see the config's entry of this type"
+
+
+def _own_words(text: str) -> str:
+    """Without the traceback that torch puts around an error of a worker process."""
+    if "Traceback (most recent call last)" not in text:
+        return text
+    return text.strip().splitlines()[-1].partition(": ")[2]
 
 
 def _shorten(text: str) -> str:

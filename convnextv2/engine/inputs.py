@@ -29,7 +29,8 @@ def check_inputs(cfg: "Config", loaders: tuple[str, ...]) -> None:
     if missing:
         raise SystemExit(
             "These do not exist:\n" + "\n".join(missing) + "\n"
-            "Correct the config, or set them on the command line: --cfg-options SETTING=PATH."
+            "Correct the config, or set them on the command line: --cfg-options SETTING=PATH "
+            "(of a template: data_root, train, val, weights)."
         )
 
 
@@ -95,6 +96,10 @@ def fetch_checkpoints(cfg: "Config") -> None:
 
     init_cfg = cfg.get("model", {}).get("backbone", {}).get("init_cfg")
     if isinstance(init_cfg, dict) and is_address(str(init_cfg.get("checkpoint"))):
-        fetch_weights(init_cfg["checkpoint"])
+        option = (
+            "--cfg-options model.backbone.init_cfg.checkpoint=PATH, or a template's weights=PATH"
+        )
+        fetch_weights(init_cfg["checkpoint"], option)
     if is_address(str(cfg.get("load_from"))):
-        cfg.load_from = str(fetch_weights(cfg.load_from))
+        option = "load_from=PATH, or the checkpoint on the command line"
+        cfg.load_from = str(fetch_weights(cfg.load_from, option))

@@ -42,7 +42,7 @@ UNTYPED = {
     "env_cfg.mp_cfg": ("mp_start_method", "opencv_num_threads"),
     "default_hooks": (
         *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"),
-        *("visualization", "seed_every_iter", "unreadable_images"),
+        *("visualization", "seed_every_iter", "unreadable_images", "measure_statistics"),
     ),
     "optim_wrapper": (
         *("constructor", "paramwise_cfg", "optimizer", "clip_grad"),

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 # Taken as they are written: a folder may be called 2024, or "a, b".
-PATHS = ("data_root", "ann_file", "checkpoint", "load_from", "work_dir", "statistics", "shards")
+PATHS = (
+    *("data_root", "ann_file", "checkpoint", "load_from", "work_dir", "statistics", "shards"),
+    *("weights", "images", "annotations", "masks", "mask_suffix"),  # of templates
+)
 PAIRS = {"(": ")", "[": "]"}
 
 

@@ -6,6 +6,7 @@
 - Every draw of the training data follows from its place in the run (`seeded_dataset.py`).
 - Weights begin the same, whichever family of libraries is installed.
 - Where the learning rate follows the batch (``auto_scale_lr``), the log says from what to what.
+- The console begins with what matters; environment, config and hooks are in the log file.
 """
 
 import torch
@@ -17,6 +18,7 @@ from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from torch import Tensor, nn
 
 from .seeded_dataset import RunnerBase, SeededSamplesMixin
+from .summary import PrintsToLog, SummaryHook, begin_briefly, end_brevity
 from .weights import read_for_mmengine
 
 
@@ -31,14 +33,30 @@ class _Promises(RunnerBase):
     def __init__(self, *args: object, **kwargs: object) -> None:
         read_for_mmengine()
         super().__init__(*args, **kwargs)
+        self.register_hook(SummaryHook())
+
+    def _log_env(self, *args: object) -> None:
+        """Log environment and config; it is the first that mmengine logs."""
+        begin_briefly(self.logger)
+        super()._log_env(*args)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop; what it draws leaves the weights, which come next, as they are.
 
         mmengine 0.10.7 begins to iterate the loader here, which draws a seed for its workers.
         """
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), PrintsToLog(self.logger):
             return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop; what its data set prints goes into the log file."""
+        with PrintsToLog(self.logger):
+            return super().build_val_loop(loop)
+
+    def test(self) -> dict:
+        """Test, and show all that is logged of it."""
+        end_brevity(self.logger)
+        return super().test()
 
     @property
     def starts_training(self) -> bool:

@@ -28,6 +28,7 @@ else:
 HOOKS = {
     "seed_every_iter": {"type": "convnextv2.SeedEveryIterHook"},
     "unreadable_images": {"type": "convnextv2.UnreadableImagesHook"},
+    "measure_statistics": {"type": "convnextv2.MeasureStatisticsHook"},
 }
 MAX_DRAWS = 16  # after as many mmengine's data sets give up, too
 
@@ -39,7 +40,7 @@ class SeededSamplesMixin(RunnerBase):
     test, where every image counts, it is a blank one of the annotated size, so that its objects
     are missed; where no size is annotated, another one too. `UnreadableImagesHook` names them.
 
-    Two default hooks come by themselves, `HOOKS`. ``default_hooks=dict(NAME=None)`` leaves any
+    Three default hooks come by themselves, `HOOKS`. ``default_hooks=dict(NAME=None)`` leaves any
     default hook out.
     """
 
@@ -150,7 +151,7 @@ class _LoadOrBlank:
         # Through the loader, so that the results have all that it gives; as an array, which may
         # have any number of channels.
         file = io.BytesIO()
-        np.save(file, np.zeros((*size, self.load.in_channels), np.uint8))
+        np.save(file, np.zeros((*size, self.load.in_channels), self.load.dtype or np.uint8))
         blank = self.load({**results, "img_path": "blank.npy", "content": file.getvalue()})
         return {**blank, "img_path": results["img_path"]}
 

@@ -44,6 +44,8 @@ RULES = (
     _count("default_hooks.checkpoint.interval", also=(-1,)),
     _count("default_hooks.checkpoint.max_keep_ckpts", also=(-1,)),
     _count("default_hooks.*.interval", also=()),
+    _count("default_hooks.early_stopping.patience"),
+    _count("default_hooks.validation_pictures.number", 0, also=()),
     _count("optim_wrapper.accumulative_counts", also=()),
     Rule("optim_wrapper.optimizer.lr", TINY, INFINITE, Real, "a number above 0", ()),
     Rule("optim_wrapper.optimizer.weight_decay", 0, INFINITE, Real, "a number, 0 or more", ()),

@@ -137,6 +137,8 @@ def command_to_go_on() -> str:
 class StopOnSignalHook(Hook):
     """At SIGTERM, SIGINT or SIGUSR1: write a checkpoint before the next step, and exit.
 
+    Hooks with a method ``before_stop(runner)`` are called in between, in every process.
+
     The exit status is the shell's, 128 + the signal's number. All processes stop before the same
     step, whichever of them got the signal. The checkpoint ``iter_N.pth`` lies in the work dir;
     when the resumed run has written the next regular one, it is removed. A validation that was
@@ -231,6 +233,7 @@ class StopOnSignalHook(Hook):
             text = "nothing was trained since the start"
         else:
             text = f"everything is in {self._save(runner)}"
+        runner.call_hook("before_stop")
         runner.logger.info(
             f"stopped by {name} after {runner.iter} iterations; {text}. To go on:\n"
             f"{command_to_go_on()}"

@@ -159,7 +159,9 @@ class _Class(StandIn):
 
 
 _BUFFER = "mmengine.logging.history_buffer.HistoryBuffer"
-_TYPES = {f"numpy.{t.__name__}": t for t in (*np.sctypeDict.values(), np.ndarray)}
+# Other libraries may add their own to numpy's table.
+_NUMPY = {t for t in (*np.sctypeDict.values(), np.ndarray) if t.__module__ == "numpy"}
+_TYPES = {f"numpy.{t.__name__}": t for t in _NUMPY}
 _NAMES = {
     _BUFFER: _Buffer,
     "builtins.getattr": _BufferMethod,

@@ -7,7 +7,7 @@ is. A new task is a folder with such a file, and its name in `FOLDERS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,11 +23,19 @@ if TYPE_CHECKING:
     from mmengine.structures import BaseDataElement
 
     from convnextv2.data_parts import Part
+    from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
+    from convnextv2.reviews import Review
 
+# Settings of every task's templates.
+SETTINGS = (
+    *("data_root", "train", "val", "arch", "weights", "frozen_stages", "image_size", "scale"),
+    *("bands", "dtype", "mean", "std", "iterations", "epochs", "batch_size", "lr"),
+)
 # Packages of `convnextv2` that have a `task.py`.
 FOLDERS = ("pretrain", "detection", "segmentation")
+EXPORT = "model_converters/export_backbone.py"
 
 
 class Task:
@@ -38,12 +46,48 @@ class Task:
         model: Full name of the class that its models descend from.
         image_shape: (H, W) of the image with which its networks' costs are compared.
         parts: The kinds of its data sets that can be checked.
+        preprocessor: Type of its models' data preprocessor for any number of bands.
+        colour_steps: Full names of transforms that can do nothing with images but those of three
+            bands of 8 bits.
+        settings: Names of those of its templates; empty if it has no templates.
+        places: What `train` and `val` of its templates say, and whether they must.
+        scores: Names of the metrics that tell how good a model is; the first ranks checkpoints.
     """
 
     name: ClassVar[str]
     model: ClassVar[str]
     image_shape: ClassVar[tuple[int, int]] = (224, 224)
     parts: ClassVar[tuple[type[Part], ...]] = ()
+    preprocessor: ClassVar[str]
+    colour_steps: ClassVar[tuple[str, ...]] = ()
+    settings: ClassVar[tuple[str, ...]] = ()
+    places: ClassVar[Mapping[str, bool]] = {}
+    scores: ClassVar[tuple[str, ...]] = ()
+
+    def fill_template(self, template: Template) -> None:
+        """Write what follows from the settings into a template's config."""
+
+    def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> Review | None:
+        """A metric that scores nothing and keeps what a report says of a validation.
+
+        Args:
+            dataset: That is validated on; it may wrap others.
+            metrics: That score it.
+        """
+        return None
+
+    def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
+        """The commands that come after a training, by what they are for.
+
+        Args:
+            config: Path of the run's config.
+            checkpoint: Path of its best checkpoint, or of its last.
+            folder: Where results may go.
+
+        Returns:
+            What for -> script below ``tools/`` and its arguments.
+        """
+        return {}
 
 
 class PredictingTask(Task, ABC):
@@ -52,6 +96,15 @@ class PredictingTask(Task, ABC):
     A sample is what the framework's model returns for an image, with the ground truth beside it if
     it was loaded. A picture is (H, W, 3), uint8, RGB.
     """
+
+    def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
+        """Test, find things in other images, and hand on the backbone."""
+        run = [config, checkpoint]
+        return {
+            "test": ["test.py", *run, "--show-dir", f"{folder}/pictures"],
+            "infer": ["infer.py", *run, "FOLDER_OF_IMAGES", "--out", f"{folder}/found"],
+            "export": [EXPORT, *run, f"{folder}/backbone.safetensors"],
+        }
 
     @abstractmethod
     def draw_truth(
@@ -109,15 +162,6 @@ class PredictingTask(Task, ABC):
             SystemExit: The results would not be complete, or overwrite each other.
         """
 
-    @abstractmethod
-    def set_pictures(self, cfg: Config, folder: str) -> None:
-        """Let the framework's visualization hook draw test images into a folder.
-
-        Args:
-            cfg: Of the test; it is changed. The hook is there, and on.
-            folder: To draw into.
-        """
-
     def leave_labels(self, entry: dict) -> None:
         """Change a data set's entry so that it does not look for the files of labels.
 
@@ -147,3 +191,13 @@ def find_task(cfg: Config) -> Task | None:
 
     found = find_class(cfg.get("model"), MODELS, cfg.get("default_scope"))
     return next((task for task in list_tasks() if is_a(found, task.model)), None)
+
+
+def find_score(cfg: Config, metrics: Iterable[str]) -> str | None:
+    """The name, among those of a validation's metrics, by which the task ranks checkpoints."""
+    task = find_task(cfg)
+    for name in task.scores if task else ():
+        # A prefix tells the data sets of one validation apart.
+        if found := [key for key in metrics if key == name or key.endswith(f"/{name}")]:
+            return found[0]
+    return next(iter(metrics), None)

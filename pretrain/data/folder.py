@@ -22,13 +22,13 @@ class UnlabelledImages(BaseDataset):
     are refused.
 
     Args:
-        data_root: The folder.
+        data_root: The folder, or one above it.
         pipeline: Transforms; the first loads ``results['img_path']``.
         ann_file: The list, relative to `data_root` unless absolute: a text file with a path a
             line, a json list of paths, or a json file in COCO's format, whose labels are not
             looked at.
-        data_prefix: ``dict(img=FOLDER)``, what the paths of the list are relative to, itself
-            relative to `data_root`.
+        data_prefix: ``dict(img=FOLDER)``, where the images are, itself relative to `data_root`:
+            what the paths of the list are relative to, or what is searched without a list.
 
     Raises:
         FileNotFoundError: The folder or the list does not exist, or has no images in it.
@@ -72,15 +72,15 @@ class UnlabelledImages(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Paths of the images in an order that is the same on every machine."""
-        root = Path(self.data_root)
+        root = Path(self.data_prefix["img"] or self.data_root)
         if not root.is_dir():
             raise FileNotFoundError(
                 f"data_root {root.absolute()} does not exist; set "
-                "train_dataloader.dataset.data_root to the folder that holds your images"
+                "train_dataloader.dataset.data_root, of a template data_root and train.images, to "
+                "the folder that holds your images"
             )
         if self.ann_file:
-            folder = self.data_prefix["img"]
-            paths = [os.path.join(folder, path) for path in read_list(self.ann_file)]
+            paths = [os.path.join(root, path) for path in read_list(self.ann_file)]
             if not paths:
                 raise FileNotFoundError(f"{self.ann_file} names no images")
         else:

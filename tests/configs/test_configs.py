@@ -10,6 +10,8 @@ from config_files import BASES, LEAVES, REPO, build, leaf_id
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from convnextv2.engine.config import read_config
+
 each_leaf = pytest.mark.parametrize("path", LEAVES, ids=leaf_id)
 
 
@@ -27,7 +29,8 @@ def test_base_names_are_unique():
 @each_leaf
 def test_leaf_is_short_and_its_head_gives_the_command(path):
     lines = path.read_text().splitlines()
-    assert len(lines) <= 30
+    # A template has a line for each of its settings.
+    assert len(lines) <= (36 if path.stem.endswith("_custom") else 30)
     name = path.relative_to(REPO).as_posix()
     command = re.fullmatch(rf"# (?:python|bash) (tools/\S+) {re.escape(name)}( \d+)?", lines[0])
     assert command, lines[0]
@@ -80,7 +83,7 @@ def each_stage(*parts):
 
 @each_leaf
 def test_model_builds_and_its_heads_fit_the_backbone(path):
-    cfg = Config.fromfile(path)
+    cfg = read_config(str(path))
     images = torch.zeros(2, 3, 64, 96, device="meta")
     if cfg.model.type == "convnextv2.FCMAE":
         cfg.model.encoder = "dense"  # the packed one looks at the mask, which has no values here

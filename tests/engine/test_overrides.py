@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, Runner
 
+from convnextv2.engine.config import read_config
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.known_keys import RUNNER, arguments
 from convnextv2.engine.overrides import override
@@ -177,30 +178,21 @@ def test_arguments_are_those_of_the_bases_too():
 
 def test_options_of_the_documents_are_taken():
     repository = Path(__file__).parents[2]
-    fcmae, upernet = (
-        Config.fromfile(repository / "configs" / name)
-        for name in (
-            "pretrain/fcmae_convnextv2-tiny_custom.py",
-            "segmentation/upernet_convnextv2-tiny_custom-512x512.py",
-        )
-    )
-    override(
-        fcmae,
+    templates = repository / "configs"
+    read_config(
+        f"{templates}/pretrain/fcmae_convnextv2_custom.py",
         [
-            "train_dataloader.dataset.data_root=photos",
-            "train_dataloader.batch_size=64",
-            "test_dataloader.dataset.data_root=photos",
+            "data_root=photos",
+            "batch_size=64",
+            "val.images=others",
             "optim_wrapper.accumulative_counts=4",
             "strategy.type=convnextv2.ShardedStrategy",
             "model.data_preprocessor.statistics=statistics.json",
             "randomness.seed=0",
         ],
     )
-    override(
-        upernet,
-        [
-            "model.backbone.init_cfg.checkpoint=work_dirs/NAME/epoch_800.pth",
-            "optim_wrapper.type=OptimWrapper",
-        ],
+    upernet = f"{templates}/segmentation/upernet_convnextv2_custom.py"
+    read_config(
+        upernet, ["weights=work_dirs/NAME/epoch_800.pth", "optim_wrapper.type=OptimWrapper"]
     )
-    override(upernet, ["model.backbone.init_cfg=None"])
+    read_config(upernet, ["weights=None"])

@@ -21,8 +21,8 @@ from convnextv2.engine.types import find_class
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = {
     "pretraining": "pretrain/fcmae_convnextv2-atto_demo-trees.py",
-    "detection": "detection/mask-rcnn_convnextv2-tiny_fpn_custom.py",
-    "segmentation": "segmentation/upernet_convnextv2-tiny_custom-512x512.py",
+    "detection": "detection/mask-rcnn_convnextv2_fpn_custom.py",
+    "segmentation": "segmentation/upernet_convnextv2_custom.py",
 }
 
 

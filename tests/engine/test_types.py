@@ -20,7 +20,7 @@ from convnextv2.engine.types import (
 )
 
 REPO = Path(__file__).resolve().parents[2]
-DETECTION = "detection/mask-rcnn_convnextv2-tiny_fpn_custom.py"
+DETECTION = "detection/mask-rcnn_convnextv2-tiny_fpn_8xb4-lsj-3x-fcmae_coco.py"
 COCO = "mmdet.datasets.coco.CocoDataset"
 
 
@@ -77,9 +77,9 @@ def test_what_is_set_in_vain_is_named(tmp_path):
     child = tmp_path / "child.py"
     child.write_text(
         f"_base_ = '{REPO / 'configs' / DETECTION}'\n"
-        "classes = ('a',)\ndata_root = 'x/'\nmine = 1\nload_from = 'a.pth'\n"
+        "image_size = (64, 64)\ndata_root = 'x/'\nmine = 1\nload_from = 'a.pth'\n"
         "train_dataloader = dict(dataset=dict(data_root=data_root))\n"
     )
     cfg = Config.fromfile(child)
-    options = ["head=1", "train_dataloader.batch_size=2", "resume=True"]
-    assert find_ineffective(cfg, str(child), options) == ["head", "classes"]
+    options = ["checkpoint=1", "train_dataloader.batch_size=2", "resume=True"]
+    assert find_ineffective(cfg, str(child), options) == ["checkpoint", "image_size"]

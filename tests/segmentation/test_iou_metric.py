@@ -27,7 +27,9 @@ def case(request, tmp_path_factory):
     """
     cfg = Config.fromfile(request.param)
     init_default_scope(cfg.default_scope)
-    (load,) = (s for s in cfg.test_dataloader.dataset.pipeline if s.type == "LoadAnnotations")
+    (load,) = (
+        s for s in cfg.test_dataloader.dataset.pipeline if s.type == "convnextv2.LoadLabelMask"
+    )
     first = 1 if load.get("reduce_zero_label") else 0
     rng = np.random.default_rng(first)
     folder = tmp_path_factory.mktemp("labels")
@@ -97,7 +99,11 @@ def test_the_scores_are_those_of_the_definition(case):
     scores = metric.total_area_to_metrics(*sums)
     np.testing.assert_allclose(scores["IoU"], iou, rtol=1e-6)
     logged = metric.evaluate(len(truths))
-    assert logged.keys() == {"aAcc", "mIoU", "mAcc"}
+    there = {f"IoU_{name}": 100 * value for name, value in zip(CLASSES, iou, strict=True)}
+    del there["IoU_none"]  # json has no such number
+    assert logged.keys() == {"aAcc", "mIoU", "mAcc", *there}
+    for name, value in there.items():
+        assert logged[name] == pytest.approx(value, abs=0.0051)
     assert logged["mIoU"] == pytest.approx(100 * mean_iou, abs=0.0051)  # two digits are logged
     assert logged["mAcc"] == pytest.approx(100 * mean_accuracy, abs=0.0051)
     assert logged["aAcc"] == pytest.approx(100 * accuracy, abs=0.0051)

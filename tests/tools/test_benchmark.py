@@ -12,7 +12,7 @@ from processes import REPO, run
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.tools.analysis_tools.benchmarks import backbone
 
-CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
+CUSTOM = REPO / "configs/pretrain/fcmae_convnextv2_custom.py"
 
 
 def test_the_plain_network_computes_what_ours_does():
@@ -80,8 +80,7 @@ def test_a_loader_of_arrays_or_shards(tmp_path, suffix):
     for i in range(3):
         np.save(tmp_path / f"images/{i}.npy", np.full((40, 40, 5), i, np.uint8))
     (tmp_path / "images/bad.npy").write_text("no array")
-    entry = "train_dataloader.dataset"
-    options = [f"{entry}.data_root=images", f"{entry}.pipeline.0.in_channels=5"]
+    options = ["data_root=images", "bands=5"]
     config = CUSTOM
     if suffix == ".tar":
         with tarfile.open(tmp_path / "images.tar", "w") as archive:
@@ -89,6 +88,7 @@ def test_a_loader_of_arrays_or_shards(tmp_path, suffix):
         config = tmp_path / "shards.py"
         config.write_text(
             f"_base_ = {str(CUSTOM)!r}\n"
+            "train = None\n"
             "train_dataloader = dict(dataset=dict(_delete_=True, shards='images.tar', "
             "type='convnextv2.UnlabelledShards', pipeline={{_base_.train_pipeline}}))"
         )

@@ -79,6 +79,14 @@ def test_mean_and_std_are_those_that_training_used(tmp_path):
     assert find({**entry, "mean": [7], "statistics": str(file)}) == ([1.5, 2.5], [0.25, 4.0])
     assert find({"type": "DetDataPreprocessor", "mean": [1], "std": [2]}) == ([1], [2])
     assert find({}) == (None, None)
+    entry = {"type": "convnextv2.DetDataPreprocessor", "bgr_to_rgb": True}
+    assert find({**entry, "mean": [7], "std": [1], "statistics": str(file)})[0] == [1.5, 2.5]
+    measured = {**entry, "in_channels": 2}
+    assert find(measured) == (None, None)
+    tensors = {"data_preprocessor.mean": torch.tensor([0.1, 2]).view(2, 1, 1)}
+    tensors["data_preprocessor.std"] = torch.tensor([3, 0.7]).view(2, 1, 1)
+    torch.save({"state_dict": tensors}, tmp_path / "a.pth")
+    assert find(measured, str(tmp_path / "a.pth")) == ([0.1, 2.0], [3.0, 0.7])
 
 
 @pytest.mark.slow

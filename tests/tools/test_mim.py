@@ -10,6 +10,8 @@ from importlib import metadata
 import pytest
 from processes import run_shell
 
+from convnextv2.environment import find_family, find_installed
+
 pytest.importorskip("mim")
 pytestmark = pytest.mark.slow
 
@@ -47,6 +49,8 @@ def python(request):
     """Python of an environment with the wheel, and of this one with its editable install."""
     if request.param == "wheel":
         return request.getfixturevalue("installed")
+    if find_family() == "openmmlab":
+        pytest.skip("openmim finds no editable install")
     try:
         metadata.version("convnextv2-dense")
     except metadata.PackageNotFoundError:
@@ -102,15 +106,20 @@ def test_train_and_test_by_bare_name(cwd, python, launcher):
     assert re.search(r"fcmae/loss: \d+\.\d+", output)
 
 
+@pytest.mark.skipif(
+    find_family() == "openmmlab",
+    reason="their mmengine reads no checkpoint with torch 2.6, mmseg weighs no ignored pixels",
+)
 @pytest.mark.parametrize(
-    ("package", "config", "dataset"),
+    ("module", "config", "dataset"),
     [
-        ("onedl-mmdetection", "detection/mask-rcnn_convnextv2-atto_fpn_demo-nuclei.py", COCO),
-        ("onedl-mmsegmentation", "segmentation/upernet_convnextv2-atto_demo-nuclei.py", MASKS),
+        ("mmdet", "detection/mask-rcnn_convnextv2-atto_fpn_demo-nuclei.py", COCO),
+        ("mmseg", "segmentation/upernet_convnextv2-atto_demo-nuclei.py", MASKS),
     ],
 )
-def test_mmdet_and_mmseg_train_our_configs(cwd, installed, package, config, dataset):
+def test_mmdet_and_mmseg_train_our_configs(cwd, installed, module, config, dataset):
     """Their train.py and test.py, which know nothing of this project."""
+    (package,) = find_installed(module)
     (path,) = installed.parents[1].glob(f"lib/*/site-packages/convnextv2/configs/{config}")
     work_dir = cwd / "work_dirs" / package
     common = [package, path, "--gpus", 0, "--work-dir", work_dir]

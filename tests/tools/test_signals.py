@@ -47,6 +47,7 @@ def test_stopped_by_a_signal_and_resumed_ends_with_the_same_weights(
     assert f"everything is in {work_dir}/iter_{step}.pth" in output
     assert "Traceback" not in output
     assert len((work_dir / "losses_0.txt").read_text().split()) == step
+    assert (work_dir / "report/curves.png").is_file()
 
     go_on(cwd, output)
     losses = [(d / "losses_0.txt").read_text().split() for d in (work_dir, finished(name))]

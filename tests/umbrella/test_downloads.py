@@ -4,14 +4,17 @@ import base64
 import hashlib
 import io
 import struct
+from pathlib import Path
 
 import pytest
 import torch
 from file_server import serve
+from mmengine.config import Config
 from safetensors.torch import save
 
 from convnextv2 import downloads
 from convnextv2.engine import weights
+from convnextv2.engine.inputs import fetch_checkpoints
 from convnextv2.transfers import DownloadError
 
 
@@ -164,6 +167,61 @@ def test_an_old_file_without_an_end_is_refused(hub):
     ):
         downloads.fetch_weights(f"{address}/x.pth")
     assert kept(hub) == []
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The user's folder of weights."""
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setenv("CONVNEXTV2_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def test_a_file_in_the_folder_of_weights_is_taken(hub, folder):
+    """In the place of an address of its name, and no server is asked."""
+    (folder / "x.pth").write_bytes(GOOD)
+    with serve({"x.pth": weight_file(2), "y.pth": weight_file(3)}) as (address, asked):
+        found = [weights.read_checkpoint(f"{address}/{name}") for name in ("x.pth?a=b", "y.pth")]
+        assert [tensors["weight"][0].item() for tensors in found] == [1, 3]
+        assert [path for path, _ in asked] == ["/y.pth"]
+    assert len(kept(hub)) == 1
+
+
+def test_a_hash_in_the_name_is_compared_in_the_folder_too(hub, folder):
+    """And a damaged file of it is refused."""
+    good, bad = (f"x-{digest[:8]}.pth" for digest in (SHA256, OTHER))
+    for name in (good, bad, "damaged.pth"):
+        (folder / name).write_bytes(GOOD)
+    (folder / "damaged.pth").write_bytes(GOOD[:-100])
+    assert downloads.fetch_weights(f"https://nowhere.invalid/{good}") == folder / good
+    with pytest.raises(ValueError, match="damaged, or another"):
+        downloads.fetch_weights(f"https://nowhere.invalid/{bad}")
+    with pytest.raises(ValueError, match="is truncated"):
+        weights.read_checkpoint("https://nowhere.invalid/damaged.pth")
+
+
+def test_a_folder_of_weights_that_is_none_is_named(hub, folder):
+    """Instead of a download that is not wanted."""
+    folder.rmdir()
+    with pytest.raises(ValueError, match=r"CONVNEXTV2_WEIGHTS=.*no such folder"):
+        downloads.fetch_weights("https://nowhere.invalid/x.pth")
+
+
+def test_without_a_network_the_last_three_lines_say_what_to_do(hub, monkeypatch):
+    """Which file, where to put it, which option names it; put there, it is taken."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setenv("no_proxy", "*")
+    address = "https://nowhere.invalid/a/x.pth"
+    cfg = Config({"model": {"backbone": {"init_cfg": {"checkpoint": address}}}})
+    with pytest.raises(DownloadError) as error:
+        fetch_checkpoints(cfg)
+    file, place, option = str(error.value).splitlines()[-3:]
+    assert file == f"Which file is wanted: x.pth, from {address}"
+    assert "CONVNEXTV2_WEIGHTS=FOLDER" in place
+    assert "model.backbone.init_cfg.checkpoint=PATH" in option
+    path = Path(place.split(" or as ")[1])
+    path.write_bytes(GOOD)
+    assert downloads.fetch_weights(address) == path
 
 
 def test_what_a_killed_download_left_is_removed(hub):

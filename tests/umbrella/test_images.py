@@ -1,7 +1,9 @@
 """Whatever a file is, the reader gives an image of the right type or says why not, at once."""
 
+import copy
 import multiprocessing
 import os
+import pickle
 import re
 import resource
 import struct
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 import tifffile
 from odd_files import DEEP, HUGE, ODD, PIXELS, TOO_LARGE, encode, patched
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
+from convnextv2 import images
 from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.files import printable
 from convnextv2.images import LoadImage, UnreadableImageError
@@ -65,6 +68,42 @@ def test_bgr_is_what_mmcv_reads(tmp_path, suffix):
     assert expected.keys() == got.keys()
     assert np.array_equal(got["img"], expected["img"])
     assert got["img_shape"] == got["ori_shape"] == expected["ori_shape"] == (48, 64)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bits_that_are_left_out_are_said_once_with_the_file(tmp_path, monkeypatch, workers):
+    for i in range(6):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), DEEP)
+    log = tmp_path / "log"
+    monkeypatch.setattr(images, "print_log", lambda text, **_: log.open("a").write(f"{text}\n"))
+
+    class Images(Dataset):
+        load = LoadImage(dtype="uint8")
+
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, i):
+            return self.load({"img_path": str(tmp_path / f"{i}.png")})["img"].shape
+
+    list(
+        DataLoader(
+            Images(), num_workers=workers, multiprocessing_context="fork" if workers else None
+        )
+    )
+    (line,) = log.read_text().splitlines()
+    assert re.search(
+        r"\d\.png has 16 bits, of which the lower 8 are left out.*dtype='uint16'", line
+    )
+    # Nothing is said where nothing is lost, and copies are loaders too.
+    log.unlink()
+    for dtype in ("uint16", None):
+        read(tmp_path / "0.png", dtype=dtype)
+    assert not log.exists()
+    pickle.loads(pickle.dumps(copy.deepcopy(LoadImage(dtype="uint8"))))(
+        {"img_path": tmp_path / "0.png"}
+    )
+    assert log.exists()
 
 
 def test_an_image_is_turned_as_its_exif_says(tmp_path):

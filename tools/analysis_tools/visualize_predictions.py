@@ -1,9 +1,10 @@
 """Draw the test images of a config: photograph, ground truth, prediction. Outlines, no labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_runner_parser, run, share, whole
+from convnextv2.engine.cli import add_show_bands, make_runner_parser, run, share, whole
 from convnextv2.engine.config import load_config
 from convnextv2.engine.inputs import check_inputs
 from convnextv2.engine.outputs import check_file
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--scale", type=whole(1), default=2, help="enlarge the images, for thin lines"
     )
+    add_show_bands(parser)
     args = parser.parse_args()
     cfg = load_config(args)
     if "visualizer" not in cfg or "test_dataloader" not in cfg:
@@ -45,13 +47,20 @@ def main() -> None:
     check_file(args.out, "--out", PICTURES)
     do_without_gpu(cfg)
 
-    rows = predict(cfg, args.checkpoint, args.max_images, args.score_thr, args.scale)
+    rows = predict(
+        cfg, args.checkpoint, args.max_images, args.score_thr, args.scale, args.show_bands
+    )
     write_grid(rows, COLUMNS, args.out)
     print(f"{len(rows)} images: {Path(args.out).absolute()}")
 
 
 def predict(
-    cfg: "Config", checkpoint: str, max_images: int, score_thr: float, scale: int
+    cfg: "Config",
+    checkpoint: str,
+    max_images: int,
+    score_thr: float,
+    scale: int,
+    bands: Sequence[int] | None = None,
 ) -> list[list["np.ndarray"]]:
     """Run the model on test images spread over the data set.
 
@@ -68,7 +77,7 @@ def predict(
     for index in np.linspace(0, len(dataset) - 1, min(max_images, len(dataset))).round():
         truth = dataset[int(index)]["data_samples"]
         (found,) = predictor(truth.img_path)
-        photograph = to_rgb(found.image, scale)
+        photograph = to_rgb(found.image, scale, bands)
         truth = task.draw_truth(photograph, truth, palette, scale)
         drawn = task.draw_found(photograph, found.sample, palette, scale, score_thr=score_thr)
         rows.append([photograph, truth, drawn])

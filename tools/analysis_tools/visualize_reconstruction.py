@@ -4,7 +4,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_runner_parser, run, whole
+from convnextv2.band_pictures import show_bands
+from convnextv2.engine.cli import add_show_bands, make_runner_parser, run, whole
 from convnextv2.engine.config import load_config
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--out", default="reconstruction.png", help="picture to write")
     parser.add_argument("--seed", type=whole(0), default=0, help="of crops and masks")
     parser.add_argument("--max-images", type=whole(1), default=8, help="draw no more than this")
+    add_show_bands(parser)
     args = parser.parse_args()
     cfg = load_config(args)
     need_entries(cfg, args.config, "model", "train_dataloader")
@@ -38,7 +40,7 @@ def main() -> None:
 
     from convnextv2.pretrain.reconstruction import PICTURES
 
-    write_grid(rows, PICTURES, args.out)
+    write_grid([show_bands(row, args.show_bands) for row in rows], PICTURES, args.out)
     print(f"{len(rows)} reconstructions: {Path(args.out).absolute()}")
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     parser = make_config_parser(
         __doc__,
         "python tools/dataset_converters/check_data.py "
-        "configs/detection/mask-rcnn_convnextv2-tiny_fpn_custom.py --out check",
+        "configs/detection/mask-rcnn_convnextv2_fpn_custom.py --out check",
     )
     parser.add_argument(
         "--out", default="check_data", metavar="DIR", help="folder of pictures and findings"

@@ -62,7 +62,7 @@ def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = No
     fill_backbone(network, weights, checkpoint)
     # The file of a pre-training has no output norms, and an export none that were not trained.
     state_dict = {k: v for k, v in network.state_dict().items() if k in weights.tensors}
-    mean, std = find_mean_and_std(cfg.model.get("data_preprocessor") or {})
+    mean, std = find_mean_and_std(cfg.model.get("data_preprocessor") or {}, checkpoint)
     facts = {
         "arch": json.dumps(backbone.get("arch", "tiny")),
         "in_channels": json.dumps(network.in_channels),
@@ -81,8 +81,14 @@ def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = No
     )
 
 
-def find_mean_and_std(entry: dict) -> tuple[list[float] | None, list[float] | None]:
+def find_mean_and_std(
+    entry: dict, checkpoint: str | None = None
+) -> tuple[list[float] | None, list[float] | None]:
     """Those that a config's data_preprocessor uses; None if it does not say.
+
+    Args:
+        entry: Of the data preprocessor.
+        checkpoint: Has them where they were measured.
 
     Raises:
         FileNotFoundError: Its file of statistics does not exist.
@@ -90,14 +96,20 @@ def find_mean_and_std(entry: dict) -> tuple[list[float] | None, list[float] | No
     from mmengine.registry import MODELS
 
     from convnextv2.engine.types import find_class
-    from convnextv2.pretrain import FCMAEDataPreprocessor
+    from convnextv2.engine.weights import read_checkpoint
+    from convnextv2.preprocessing import NAMES, BandNormalization
 
     found = find_class(entry, MODELS)
-    if found is None or not issubclass(found, FCMAEDataPreprocessor):
+    if found is None or not issubclass(found, BandNormalization):
         return entry.get("mean"), entry.get("std")
-    used = FCMAEDataPreprocessor(**{k: v for k, v in entry.items() if k != "type"})
+    known = ("mean", "std", "statistics", "in_channels")
+    used = found(**{key: entry[key] for key in known if key in entry})
+    tensors = [getattr(used, name) for name in NAMES]
+    if used.measures:
+        saved = read_checkpoint(checkpoint) if checkpoint else {}
+        tensors = [saved.get(f"data_preprocessor.{name}") for name in NAMES]
     # Through text: the shortest numbers that are the same in float32.
-    mean, std = ([float(str(v)) for v in t.flatten().numpy()] for t in (used.mean, used.std))
+    mean, std = (t if t is None else [float(str(v)) for v in t.flatten().numpy()] for t in tensors)
     return mean, std
 
 

@@ -6,7 +6,7 @@ scale = (2560, 640)
 
 train_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
@@ -16,7 +16,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -32,7 +32,7 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=0.0, direction='horizontal'),
                 dict(type='RandomFlip', prob=1.0, direction='horizontal'),
             ],
-            [dict(type='LoadAnnotations')],
+            [dict(type='convnextv2.LoadLabelMask')],
             [dict(type='PackSegInputs')],
         ],
     ),

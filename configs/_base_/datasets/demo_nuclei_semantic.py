@@ -8,14 +8,14 @@ metainfo = dict(
 
 train_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
@@ -48,5 +48,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(type='convnextv2.IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

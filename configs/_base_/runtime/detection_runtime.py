@@ -2,11 +2,17 @@ default_scope = 'mmdet'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='convnextv2.LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='convnextv2.AtomicCheckpointHook', interval=1, max_keep_ckpts=3),
+    checkpoint=dict(
+        type='convnextv2.AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='DetVisualizationHook'),
+    visualization=dict(type='DetVisualizationHook'),  # for mmdet's own test.py --show-dir
+    validation_pictures=dict(type='convnextv2.ValidationPicturesHook', number=4),
+    # Validations without a gain after which training ends, such as 10; None: it goes to its end.
+    early_stopping=dict(type='convnextv2.EarlyStoppingHook', patience=None),
+    report=dict(type='convnextv2.ReportHook'),
 )
 
 env_cfg = dict(
@@ -15,7 +21,9 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl', timeout=600),
 )
 visualizer = dict(
-    type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+    type='DetLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+    name='visualizer',
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 randomness = dict(seed=0)

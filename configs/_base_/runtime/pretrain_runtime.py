@@ -2,13 +2,14 @@ default_scope = 'mmengine'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='convnextv2.LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='convnextv2.AtomicCheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     estimate=dict(type='convnextv2.EstimateHook'),
     throughput=dict(type='convnextv2.ThroughputHook'),
     reconstruction=dict(type='convnextv2.ReconstructionHook', interval=1000),
+    report=dict(type='convnextv2.ReportHook'),
 )
 
 env_cfg = dict(

@@ -2,13 +2,21 @@ default_scope = 'mmseg'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    logger=dict(type='convnextv2.LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='convnextv2.AtomicCheckpointHook', by_epoch=False, interval=16000, max_keep_ckpts=3
+        type='convnextv2.AtomicCheckpointHook',
+        by_epoch=False,
+        interval=16000,
+        max_keep_ckpts=3,
+        save_best='auto',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='SegVisualizationHook'),  # for mmseg's own test.py --show-dir
+    validation_pictures=dict(type='convnextv2.ValidationPicturesHook', number=4),
+    # Validations without a gain after which training ends, such as 10; None: it goes to its end.
+    early_stopping=dict(type='convnextv2.EarlyStoppingHook', patience=None),
+    report=dict(type='convnextv2.ReportHook'),
 )
 
 env_cfg = dict(
@@ -17,7 +25,9 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl', timeout=600),
 )
 visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+    type='SegLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+    name='visualizer',
 )
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)

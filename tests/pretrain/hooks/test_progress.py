@@ -17,7 +17,7 @@ from convnextv2.engine.runner import StrictRunner
 from convnextv2.pretrain import FCMAE, feature_diversity, reconstruct
 from convnextv2.pretrain.hooks.progress import mean_bytes
 
-CUSTOM = Path(__file__).parents[3] / "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
+CUSTOM = Path(__file__).parents[3] / "configs/pretrain/fcmae_convnextv2_custom.py"
 SMALL = {"depths": [1, 1, 1, 1], "channels": [4, 8, 8, 12]}
 HOOKS = [
     {"type": "convnextv2.EstimateHook"},

@@ -10,14 +10,14 @@ model = dict(
 )
 train_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
-    dict(type="LoadAnnotations"),
+    dict(type="convnextv2.LoadLabelMask"),
     dict(type="RandomCrop", crop_size=(64, 64)),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
-    dict(type="LoadAnnotations"),
+    dict(type="convnextv2.LoadLabelMask"),
     dict(type="PackSegInputs"),
 ]
 dataset = dict(

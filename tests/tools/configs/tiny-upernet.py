@@ -21,7 +21,7 @@ model = dict(
 )
 train_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
+    dict(type="convnextv2.LoadLabelMask", reduce_zero_label=True),
     dict(type="RandomResize", scale=(96, 64), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=size, cat_max_ratio=0.75),
     dict(type="RandomFlip", prob=0.5),
@@ -31,7 +31,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="Resize", scale=(96, 64), keep_ratio=True),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
+    dict(type="convnextv2.LoadLabelMask", reduce_zero_label=True),
     dict(type="PackSegInputs"),
 ]
 tta_pipeline = [
@@ -41,7 +41,7 @@ tta_pipeline = [
         transforms=[
             [dict(type="Resize", scale=(64 * r, 64 * r), keep_ratio=True) for r in (1, 2)],
             [dict(type="RandomFlip", prob=p, direction="horizontal") for p in (0.0, 1.0)],
-            [dict(type="LoadAnnotations", reduce_zero_label=True)],
+            [dict(type="convnextv2.LoadLabelMask", reduce_zero_label=True)],
             [dict(type="PackSegInputs")],
         ],
     ),

@@ -23,7 +23,7 @@ BATCH = 50
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `benchmark.py loader`."""
-    config = "configs/pretrain/fcmae_convnextv2-tiny_custom.py"
+    config = "configs/pretrain/fcmae_convnextv2_custom.py"
     command.add_argument("config", nargs="?", default=config, help=f"default: {config}")
     command.add_argument(
         "--generate",

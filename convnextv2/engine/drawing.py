@@ -1,0 +1,79 @@
+"""A picture of every test image, with the ground truth beside the prediction."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+
+from convnextv2.images import UnreadableImageError
+from convnextv2.pictures import complete_palette, to_rgb, write_png
+from convnextv2.predictor import load_file
+from convnextv2.registry import HOOKS
+
+from .tasks import PredictingTask, list_tasks
+from .types import is_a, walk_built_datasets
+
+
+@HOOKS.register_module()
+class DrawPredictionsHook(Hook):
+    """Write ``folder/NAME.png`` of each test image: truth and prediction, side by side.
+
+    The image is read as the config reads it, whatever its bands and bits; those of mmdet and mmseg
+    read 8 bits of colours. Without ground truth the photograph is on the left.
+
+    Args:
+        folder: To write into.
+        score_thr: What scores less is not drawn.
+        bands_shown: Bands to show, see `show_bands`.
+    """
+
+    def __init__(
+        self, folder: str, score_thr: float = 0.3, bands_shown: Sequence[int] | None = None
+    ) -> None:
+        self.folder, self.score_thr, self.bands_shown = Path(folder), score_thr, bands_shown
+
+    def before_test(self, runner: Runner) -> None:
+        """Find out what to draw, and how images are read."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        kinds = [type(model), type(getattr(model, "module", None))]  # the second: inside of TTA
+        self.task = next(
+            task
+            for task in list_tasks()
+            if isinstance(task, PredictingTask) and any(is_a(kind, task.model) for kind in kinds)
+        )
+        dataset = runner.test_dataloader.dataset
+        self.names = dataset.metainfo["classes"]
+        self.palette = complete_palette(dataset.metainfo.get("palette"), len(self.names))
+        self._load = next(walk_built_datasets(dataset)).pipeline.transforms[0]
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[BaseDataElement] | None = None,
+    ) -> None:
+        """Draw the images of this process' batch."""
+        for sample in outputs or ():
+            name = Path(sample.img_path).name
+            name = name if name.lower().endswith(".png") else f"{name}.png"
+            write_png(self._draw(sample.cpu()), self.folder / name)
+
+    def _draw(self, sample: BaseDataElement) -> np.ndarray:
+        picture = self._read(sample)
+        truth = self.task.draw_truth(picture, sample, self.palette)
+        found = self.task.draw_found(picture, sample, self.palette, 1, self.names, self.score_thr)
+        return np.concatenate([truth, found], axis=1)
+
+    def _read(self, sample: BaseDataElement) -> np.ndarray:
+        height, width = sample.ori_shape
+        facts = {"img_path": sample.img_path, "height": height, "width": width}
+        try:
+            return to_rgb(load_file(self._load, facts)["img"], bands=self.bands_shown)
+        except UnreadableImageError:  # the test named it, and took a blank one
+            return np.zeros((height, width, 3), np.uint8)
