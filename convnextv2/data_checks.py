@@ -5,8 +5,11 @@ What is checked of a data set is its kind's, a `Part` that its task describes.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convnextv2.class_counts import check_heads
@@ -37,9 +40,8 @@ def refuse_fatal(cfg: Config) -> None:
     parts = [part for part in list_parts(cfg, LOADERS[:2]) if part.before_training]
     findings: list[Finding] = []
     for part in parts:
-        findings += guard(part.name, part.read)
-        findings += guard(part.name, lambda part=part: part.check_model(cfg))
-        findings += guard(part.name, part.sample)
+        for step in (part.read, partial(part.check_model, cfg), part.sample):
+            findings += guard(part.name, step)
     findings += [finding for part in parts for finding in part.findings]
     findings += check_heads(cfg.model, parts)
     fatal = [group for group in group_findings(findings) if group[0].level == "fatal"]
@@ -70,17 +72,44 @@ def check_all(cfg: Config, progress: Progress) -> tuple[list[Part], list[Finding
         else:
             parts.append(part)
     for part in parts:
-        findings += guard(part.name, part.read)
-        findings += guard(part.name, lambda part=part: part.check_model(cfg))
-        findings += guard(part.name, lambda part=part: _open_files(part, progress))
-        findings += guard(part.name, part.finish)
-        if not any(finding.level == "fatal" for finding in part.findings):
-            findings += guard(part.name, lambda part=part: part.findings.extend(try_pipeline(part)))
+        steps = (
+            part.read,
+            partial(part.check_model, cfg),
+            partial(_open_files, part, progress),
+            part.finish,
+            partial(_pass_images, part),
+        )
+        for step in steps:
+            findings += guard(part.name, step)
         findings += part.findings
     findings += check_heads(cfg.model, parts)
-    overlaps: list[Finding] = []
-    findings += guard("overlap", lambda: overlaps.extend(check_overlap(parts)))
-    return parts, findings + overlaps
+    if not any(finding.level == "fatal" for finding in findings):
+        findings += try_loader(cfg, "train_dataloader")
+    findings += guard("overlap", lambda: findings.extend(check_overlap(parts)))
+    return parts, findings
+
+
+def try_loader(cfg: Config, name: str) -> list[Finding]:
+    """Take one batch of a loader, as training would; of data that have no fatal fault."""
+    from convnextv2.engine.runner import StrictRunner
+
+    entry = {key: value for key, value in cfg[name].items() if key != "prefetch_factor"}
+    kind = "loaders that give no batch"
+    try:
+        with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
+            loader = StrictRunner.build_dataloader(
+                {**entry, "num_workers": 0, "persistent_workers": False}, seed=0
+            )
+        next(iter(loader))
+    except StopIteration:
+        text = (
+            f"{name} has no batch: {len(loader.dataset)} images, batch_size={entry['batch_size']}"
+        )
+        text += ", and drop_last leaves out what is less"
+        return [Finding("fatal", kind, text)]
+    except Exception as error:  # of any step of wrappers, samplers and collate functions
+        return [Finding("fatal", kind, f"{name} fails: {describe(error)}")]
+    return []
 
 
 def list_parts(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[Part]:
@@ -119,6 +148,12 @@ def guard(name: str, step: Callable[[], object]) -> list[Finding]:
         text = f"{name}: not all could be checked: {describe(error)}"
         return [Finding("warning", "checks that came to no end", text)]
     return []
+
+
+def _pass_images(part: Part) -> None:
+    """Let images pass a part's pipeline, unless it is known to fail."""
+    if not any(finding.level == "fatal" for finding in part.findings):
+        part.findings += try_pipeline(part)
 
 
 def _open_files(part: Part, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from convnextv2.engine.errors import describe
 from convnextv2.engine.types import find_class, is_a
+from convnextv2.files import IMAGE_SUFFIXES
 from convnextv2.findings import Finding
 
 if TYPE_CHECKING:
@@ -188,6 +189,16 @@ def explain_missing(path: str, listed: Callable[[str], dict] | None = None) -> s
     if not os.path.isfile(path):
         return "is no regular file"
     return "" if status.st_size else "is empty: the file has 0 bytes"
+
+
+def find_broken_links(root: str | Path) -> Iterator[Finding]:
+    """Names of images below a folder that lead nowhere, and are passed over."""
+    for folder, _, names in os.walk(root, followlinks=False):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            linked = name.lower().endswith(IMAGE_SUFFIXES) and os.path.islink(path)
+            if linked and (why := explain_missing(path)):
+                yield Finding("warning", "links that lead to no image", f"{path} {why}")
 
 
 def _suggest_file(path: str, listed: Callable[[str], dict]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from convnextv2.data_parts import Part, spread
 from convnextv2.findings import Finding, group_findings
 from convnextv2.pictures import Palette, complete_palette, to_rgb
+from convnextv2.words import plot_families, plot_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,24 +26,6 @@ COLUMNS, ROWS = 4, 3
 DOUBTFUL = 8  # of the pictures, at most
 SIDE = 360  # pixels of a picture's longer side
 LABELLED = 150  # classes, beyond which their names have no room
-
-# Fonts with many letters, where they are installed; matplotlib takes the next for what one lacks.
-FONTS = (
-    "DejaVu Sans",
-    "Noto Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans Arabic",
-    "Noto Sans Devanagari",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Malgun Gothic",
-    "Arial Unicode MS",
-    "Segoe UI Emoji",
-)
 
 
 class Tile(NamedTuple):
@@ -62,12 +45,11 @@ def draw_histograms(parts: Sequence[Part], out: Path) -> None:
         places = [place + i * width for place in range(len(counts))]
         classes.bar(places, list(counts.values()), width, label=part.name)
         if len(counts) <= LABELLED:
-            classes.set_xticks(range(len(counts)), list(counts), fontfamily=_list_fonts())
+            words = plot_words(list(counts))
+            classes.set_xticks(range(len(counts)), words, fontfamily=plot_families(words))
         sides = [side for side in part.sizes() if math.isfinite(side)]
         if sides:
             sizes.hist(sides, bins=40, histtype="step", density=True, label=part.name)
-    for label in classes.get_xticklabels():
-        label.set_parse_math(False)  # names may hold a dollar sign
     classes.set(ylabel=parts[0].unit)
     classes.tick_params(axis="x", rotation=90)
     sizes.set(xlabel="square root of the box' area, pixels", ylabel="share of objects")
@@ -116,7 +98,8 @@ def write_sheet(tiles: Sequence[Tile], legend: dict[str, tuple], out: Path) -> N
     for axes, tile in zip(grid, tiles, strict=False):
         axes.imshow(tile.picture)
         words = "\n".join(textwrap.wrap(tile.caption, 52)[:3])
-        axes.set_title(words, fontsize=8, fontfamily=_list_fonts(), parse_math=False)
+        families = plot_families([tile.caption])
+        axes.set_title(words, fontsize=8, fontfamily=families, parse_math=False)
     for axes in grid:
         axes.set_axis_off()
     _add_legend(figure, legend)
@@ -173,32 +156,21 @@ def _resize(picture: np.ndarray) -> np.ndarray:
 def _add_legend(figure: Figure, legend: dict[str, tuple]) -> None:
     from matplotlib.patches import Patch
 
+    names = list(legend)[:LABELLED]
+    words = plot_words(names)
     patches = [
-        Patch(color=tuple(channel / 255 for channel in colour), label=name)
-        for name, colour in list(legend.items())[:LABELLED]
+        Patch(color=tuple(channel / 255 for channel in legend[name]), label=word)
+        for name, word in zip(names, words, strict=True)
     ]
     if patches:
-        words = figure.legend(
-            handles=patches,
-            loc="outside lower center",
-            ncols=COLUMNS,
-            prop={"family": _list_fonts()},
-        )
-        for text in words.get_texts():
-            text.set_parse_math(False)
+        fonts = {"family": plot_families(words)}
+        figure.legend(handles=patches, loc="outside lower center", ncols=COLUMNS, prop=fonts)
 
 
 def _make_figure(size: tuple[float, float]) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained")
-
-
-def _list_fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return [name for name in FONTS if name in installed]
 
 
 def _save(figure: Figure, out: Path) -> None:

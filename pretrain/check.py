@@ -1,11 +1,8 @@
 """The check of unlabelled images: whether each can be read."""
 
-import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from convnextv2.data_parts import Part, Report, explain_missing
-from convnextv2.files import IMAGE_SUFFIXES
+from convnextv2.data_parts import Part, Report, find_broken_links
 from convnextv2.findings import Finding
 from convnextv2.image_checks import look_at_image
 
@@ -41,13 +38,3 @@ class UnlabelledPart(Part):
         from convnextv2.pictures import to_rgb
 
         return to_rgb(self.load({"img_path": finding.image})["img"])
-
-
-def find_broken_links(root: str) -> Iterator[Finding]:
-    """Names of images below a folder that lead nowhere, and are passed over."""
-    for folder, _, names in os.walk(root, followlinks=False):
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            linked = name.lower().endswith(IMAGE_SUFFIXES) and os.path.islink(path)
-            if linked and (why := explain_missing(path)):
-                yield Finding("warning", "links that lead to no image", f"{path} {why}")

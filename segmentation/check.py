@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convnextv2.data_parts import Part, Report, explain_missing, find_missing_images, spread
+from convnextv2.data_parts import (
+    Part,
+    Report,
+    explain_missing,
+    find_broken_links,
+    find_missing_images,
+    spread,
+)
 from convnextv2.engine.types import find_class, is_a, list_metrics
 from convnextv2.files import IMAGE_SUFFIXES
 from convnextv2.findings import Finding
@@ -47,6 +54,7 @@ class MaskPart(Part):
         self.findings += find_unpaired(self._infos, dataset.seg_map_suffix)
         if not dataset.ann_file:
             folder = Path(dataset.data_prefix.get("img_path") or ".")
+            self.findings += find_broken_links(folder)
             self.findings += find_other_suffixes(
                 folder, self.images, dataset.img_suffix, dataset.seg_map_suffix
             )
@@ -159,6 +167,7 @@ def find_unpaired(data_list: list[dict], suffix: str) -> list[Finding]:
         if folder.is_dir()
         for path in sorted(folder.iterdir())
         if path.name.endswith(suffix) and path not in known and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGE_SUFFIXES
     ]
 
 

@@ -1,5 +1,6 @@
 """The values of label masks: read as training does, and held against the classes."""
 
+import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from PIL import Image
 from convnextv2.findings import Finding
 from convnextv2.images import read_regular
 
+_NPY = b"\x93NUMPY"
 MANY = 8  # values that are no class: more of them are something else, such as numbers of objects
 RARE = 0.1  # share of the masks
 
@@ -59,12 +61,13 @@ def read_mask(path: str) -> tuple[list[Finding], tuple[int, int] | None, dict[in
     """
     try:
         content = read_regular(path)
-        with Image.open(path) as file:
-            labels = np.array(file)
+        file = io.BytesIO(content)
+        labels = np.load(file) if content.startswith(_NPY) else np.array(Image.open(file))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         text = "truncated, or no image" if "cannot identify" in reason else reason
         return [Finding("fatal", "masks that cannot be read", text, path)], None, None
+    labels = labels[..., 0] if labels.shape[2:] == (1,) else labels
     size = labels.shape[1::-1]
     if content.startswith(b"\xff\xd8"):
         text = "saved as JPEG, which blurs the numbers of the classes; save masks as PNG"
@@ -79,8 +82,8 @@ def read_mask(path: str) -> tuple[list[Finding], tuple[int, int] | None, dict[in
     values, pixels = np.unique(labels.astype(int), return_counts=True)
     if values[0] < 0 or values[-1] > 255:
         beyond = [value for value in values.tolist() if not 0 <= value <= 255]
-        text = f"more than 8 bits, values up to {values[-1]}: training reads the lower 8 bits, "
-        text += f"{beyond[0]} as {beyond[0] % 256}"
+        text = f"holds {beyond[0]}; labels are 0 to 255: mmseg's reader takes the lower 8 bits, "
+        text += f"{beyond[0]} as {beyond[0] % 256}, LoadLabelMask refuses it"
         return [Finding("fatal", "masks with values of more than 8 bits", text, path)], size, None
     return [], size, dict(zip(values.tolist(), pixels.tolist(), strict=True))
 

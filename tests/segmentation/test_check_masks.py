@@ -35,6 +35,8 @@ def test_good_masks_have_no_faults(tmp_path):
     palette.save(tmp_path / "p.png")  # numbers with colours, as VOC's are
     assert read_mask(str(tmp_path / "p.png")) == right
     assert read_mask(write(tmp_path / "d.png", pixels.astype(np.uint16))) == right
+    np.save(tmp_path / "n.npy", pixels[..., None])
+    assert read_mask(str(tmp_path / "n.npy")) == right
     assert judge({0: right[2]}, Labels(3)) == []
     # Classes 1 to 2, and 0 for what is not labelled.
     assert judge({0: right[2]}, Labels(2, reduce_zero_label=True)) == []
@@ -48,7 +50,7 @@ def test_good_masks_have_no_faults(tmp_path):
         (np.zeros((1, 2, 3), np.uint8), "3 channels, expected one"),
         (np.zeros((1, 2, 3), np.uint8), "all channels are equal"),
         (np.array([[[9, 0, 0], [0, 0, 7]]], np.uint8), "the colours (9, 0, 0), (0, 0, 7)"),
-        (np.array([[0, 300]], np.uint16), "the lower 8 bits, 300 as 44"),
+        (np.array([[0, 300]], np.uint16), "takes the lower 8 bits, 300 as 44"),
     ],
 )
 def test_masks_that_hold_no_class_numbers_are_named(tmp_path, values, text):
