@@ -97,7 +97,7 @@ def try_loader(cfg: Config, name: str) -> list[Finding]:
     kind = "loaders that give no batch"
     try:
         with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
-            loader = StrictRunner.build_dataloader(
+            loader: Any = StrictRunner.build_dataloader(
                 {**entry, "num_workers": 0, "persistent_workers": False}, seed=0
             )
         next(iter(loader))
@@ -167,8 +167,9 @@ def _look(part: Part, number: int) -> Iterator[Report]:
     from torch.utils.data import DataLoader
 
     workers = WORKERS if number > FEW else 0
+    files: Any = _Files(part, number)
     batches: Any = DataLoader(
-        _Files(part, number),
+        files,
         batch_size=8,
         num_workers=workers,
         collate_fn=list,
