@@ -134,10 +134,19 @@ def _read_series(
     series, page = file.series[0], file.pages.first
     axes, shape = series.axes, series.shape
     check_pixels(page.imagelength, page.imagewidth, max_pixels)
-    for one in series.pages:
+    # Pages that were written one by one are series of their own; smaller ones are overviews.
+    alike = [s for s in file.series if (s.axes, s.shape, s.dtype) == (axes, shape, series.dtype)]
+    alike = alike if len(axes) == 2 else [series]
+    if len(alike) not in (1, in_channels):
+        raise ValueError(f"{len(alike)} channels, expected {in_channels}")
+    for one in (page for each in alike for page in each.pages):
         ends = zip(one.dataoffsets, one.databytecounts, strict=False) if one is not None else ()
         if any(offset + size > len(content) for offset, size in ends):
             raise ValueError("truncated")
+    if len(alike) > 1:
+        for each in alike:
+            _check_unpacked(each, content)
+        return np.stack([each.asarray() for each in alike], axis=-1)
     # OpenCV knows no more than four channels, and takes the first of those that are no colours.
     # What it does read it also decompresses.
     colours = len(series.pages) == 1 and page.photometric in _COLOURS

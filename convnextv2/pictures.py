@@ -65,7 +65,7 @@ def write_grid(
     canvas = np.full((top + sum(heights), sum(widths) - gap, 3), 255, np.uint8)
     for column, title in enumerate(titles):
         place = (sum(widths[:column]) + 2, top - 7)
-        write_words(canvas, title, place, (0, 0, 0), rim=(255, 255, 255))
+        write_words(canvas, title, place, (0, 0, 0))
     for i, row in enumerate(rows):
         for column, picture in enumerate(row):
             y, x = top + sum(heights[:i]), sum(widths[:column])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SIZE = 12  # pixels of a letter with all that hangs from it
 LEGEND = "classes.txt"
 _RIM = 1
+_DARK = 160  # the brightest channel of a colour that a black rim would hide
 _SLANTED_OR_FAT = ("black", "bold", "condensed", "italic", "light", "mono", "oblique", "thin")
 
 
@@ -32,9 +33,8 @@ def write_words(
     place: tuple[int, int],
     colour: Colour,
     room: int | None = None,
-    rim: Colour = (0, 0, 0),
 ) -> None:
-    """Write into a picture; what lies outside is cut off.
+    """Write into a picture, with a rim that can be read on anything; what lies outside is cut off.
 
     Args:
         picture: (H, W, 3), uint8. It is changed.
@@ -43,11 +43,11 @@ def write_words(
         place: x and y of the lower left corner, on the line that letters stand on.
         colour: RGB.
         room: Pixels; what is wider is not written.
-        rim: RGB of the rim, which makes words readable on anything.
     """
     words = _render(_in_one_line(text)) or _render(text.encode("ascii", "replace").decode())
     if words is None or (room is not None and words.ink.shape[1] - 2 * _RIM > room):
         return
+    rim = (0, 0, 0) if max(colour) >= _DARK else (255, 255, 255)
     x, y = place[0] - _RIM, place[1] - words.baseline
     top, left = max(-y, 0), max(-x, 0)
     region = picture[max(y, 0) : y + words.ink.shape[0], max(x, 0) : x + words.ink.shape[1]]

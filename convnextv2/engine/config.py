@@ -66,7 +66,7 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
     from convnextv2.engine.ineffective import find_ineffective
     from convnextv2.engine.overrides import override
     from convnextv2.engine.settings import check_settings
-    from convnextv2.engine.templates import fill_template
+    from convnextv2.engine.templates import fill_template, is_template
 
     cfg = _read_file(path)
     check_scope(cfg.get("default_scope"))
@@ -75,7 +75,7 @@ def read_config(path: str, options: list[str] | None = None) -> "Config":
         for name in ("collate_fn", "worker_init_fn"):
             if function := (cfg.get(loader) or {}).get(name):
                 function.pop("_scope_", None)
-    ineffective = [] if "template" in cfg else find_ineffective(cfg, path, options)
+    ineffective = [] if is_template(cfg) else find_ineffective(cfg, path, options)
     for name in ineffective:
         text = f"{name} is set, but nothing reads it: the base has used its own value already"
         print_log(text, logger="current", level=logging.WARNING)

@@ -59,7 +59,7 @@ class ReportHook(Hook):
         width = max(map(len, commands), default=0)
         lines = [f"  {what:{width}}  {command}" for what, command in commands.items()]
         if pictures:
-            lines.insert(0, f"report: {folder} ({', '.join(pictures)})")
+            runner.logger.info(f"report: {folder} ({', '.join(pictures)})")
         if lines:
             runner.logger.info("\n".join(["what comes next", *lines]))
 

@@ -18,8 +18,6 @@ def set_length(template: Template) -> None:
     """The loop, its length, and warm-up, validations and checkpoints as shares of that."""
     cfg, settings = template.cfg, template.settings
     iterations, epochs = settings["iterations"], settings["epochs"]
-    if iterations is None and epochs is None:
-        iterations, epochs = cfg["template"].get("iterations"), cfg["template"].get("epochs")
     setting, key, length, other = "iterations", "max_iters", iterations, "max_epochs"
     if iterations is None:
         setting, key, length, other = "epochs", "max_epochs", epochs, "max_iters"
@@ -125,8 +123,10 @@ def leave_validation(template: Template, kind: str) -> None:
 
     Data sets for validation that a child wrote itself are kept. To call after `set_places`.
     """
-    cfg = template.cfg
-    if template.settings["val"] is not None:
+    cfg, settings = template.cfg, template.settings
+    if settings["val"] is not None:
+        if settings["val"] == settings["train"]:
+            template.note("val is the same as train: scores tell nothing of other images")
         return
     validated = [entry for _, entry in template.datasets("val_dataloader", kind)]
     if cfg.get("val_dataloader") and not any(map(_is_blank, validated)):

@@ -7,12 +7,12 @@ the task write what follows. What remains is a config like any other, without th
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convnextv2.engine.errors import InputError, suggest
 from convnextv2.engine.ineffective import find_unread
 from convnextv2.engine.known_keys import RUNNER
-from convnextv2.engine.tasks import find_task
+from convnextv2.engine.tasks import Task, find_task
 from convnextv2.engine.template import MARK, Template
 from convnextv2.engine.template_settings import SETTINGS, find_wrong
 
@@ -37,29 +37,38 @@ def fill_template(cfg: "Config", path: str = "", options: Sequence[str] = ()) ->
         InputError: A setting cannot be, takes no effect, or contradicts an entry that follows
             from it; all are named.
     """
-    if MARK not in cfg:
+    if not is_template(cfg):
         return
     task = find_task(cfg)
     if task is None or not task.settings:
         raise InputError(f"{path}: the model of a template has another task than the template")
     _refuse_unread(task.settings, path, options)
+    template = Template(cfg, _read_settings(cfg, task))
+    task.fill_template(template)
+    template.finish()
+    for name in (MARK, *SETTINGS, *HELPERS):
+        cfg.pop(name, None)
+
+
+def is_template(cfg: "Config") -> bool:
+    """Whether a config's settings are not written into the rest yet."""
+    return hasattr(cfg.get(MARK), "items")
+
+
+def _read_settings(cfg: "Config", task: Task) -> dict[str, Any]:
+    """Value of each setting, of those that are None what the template usually takes."""
     settings = {name: cfg.get(name) for name in task.settings}
     for part in ("train", "val"):  # None in a base would let no child give a dict
         if hasattr(settings[part], "values") and not any(settings[part].values()):
             settings[part] = None
     if wrong := find_wrong(settings, task.places):
         raise InputError("settings that cannot be:\n" + "\n".join(f"  {line}" for line in wrong))
-    for name, usual in cfg[MARK].items():
-        if name not in ("iterations", "epochs") and settings[name] is None:
-            settings[name] = usual
+    if settings["iterations"] is None and settings["epochs"] is None:
+        settings |= {name: cfg[MARK].get(name) for name in ("iterations", "epochs")}
+    if settings["lr"] is None:
+        settings["lr"] = cfg[MARK].get("lr")
     settings["data_root"] = os.path.expanduser(settings["data_root"] or "")
-    template = Template(cfg, settings)
-    if settings["train"] and settings["train"] == settings["val"]:
-        template.note("val is the same as train: scores will not tell how well others are found")
-    task.fill_template(template)
-    template.finish()
-    for name in (MARK, *SETTINGS, *HELPERS):
-        cfg.pop(name, None)
+    return settings
 
 
 def _refuse_unread(settings: Sequence[str], path: str, options: Sequence[str]) -> None:

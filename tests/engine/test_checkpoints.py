@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine._strategy import FSDPStrategy
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -193,6 +194,39 @@ def test_the_best_is_removed_when_the_better_one_is_written(tmp_path, metrics):
     run.iter = 6
     hook._save_best_checkpoint(run, {"score": 0.9, "other": 0.9})
     assert [p.name for p in copy.glob("best_score*")] == ["best_score_iter_6.pth"]
+
+
+BOXES = {"coco/bbox_mAP_s": 0.9, "coco/bbox_mAP": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("config", "metrics", "name"),
+    [
+        ("detection/mask-rcnn*nuclei.py", {**BOXES, "coco/segm_mAP": 0.3}, "best_coco_segm_mAP"),
+        ("detection/faster-rcnn*trees.py", BOXES, "best_coco_bbox_mAP"),
+        ("segmentation/*nuclei.py", {"aAcc": 90.0, "mIoU": 40.0}, "best_mIoU"),
+        ("segmentation/*nuclei.py", {"precision": 1.0, "of": 2.0}, "best_precision"),
+    ],
+)
+def test_the_best_is_told_by_the_tasks_metric(tmp_path, config, metrics, name):
+    """Where mmengine would take the first that comes."""
+    run = Run(tmp_path)
+    (path,) = (REPO / "configs").glob(config)
+    run.cfg = Config.fromfile(path)
+    hook = AtomicCheckpointHook(by_epoch=False, save_best="auto")
+    hook.before_train(run)
+    hook.after_val_epoch(run, metrics)
+    assert [path.name for path in tmp_path.glob("best_*")] == [f"{name}_iter_4.pth"]
+
+
+def test_of_a_metric_of_unknown_direction_no_best_is_kept(tmp_path, caplog):
+    run = Run(tmp_path)
+    hook = AtomicCheckpointHook(save_best="auto")
+    hook.before_train(run)
+    for _ in range(2):
+        hook.after_val_epoch(run, {"wisdom": 1.0})
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.text.count("whether more or less of wisdom is better is not known") == 1
 
 
 @pytest.mark.parametrize("name", ["precious", "best_thesis.pth"])

@@ -158,11 +158,12 @@ def test_a_data_set_of_ones_own_stands_in_for_train(read):
     assert cfg.test_dataloader is None
 
 
-def test_validation_on_the_training_images_is_said(read, monkeypatch):
+def test_what_a_missing_or_equal_validation_means_is_said(read, monkeypatch):
     said = []
-    monkeypatch.setattr(Template, "note", lambda self, text: said.append(text))
+    monkeypatch.setattr(Template, "note", lambda template, text: said.append(text))
     read(BOXES, "val = dict(images='train', annotations='train.json')")
-    assert any("val is the same as train" in text for text in said)
+    read(MASKS, "val = None")
+    assert [text.split(":")[0] for text in said] == ["val is the same as train", "val is None"]
 
 
 def test_home_folder(read, monkeypatch):

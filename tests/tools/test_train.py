@@ -74,7 +74,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(
     work_dir = cwd / args[2]
     before = len((work_dir / "losses_0.txt").read_text().split())
     assert before == kill_at
-    assert len(list(work_dir.glob("*_*.pth"))) == 2
+    assert len(list(work_dir.glob("[ei]*_*.pth"))) >= 2  # of the best there may be one more
     # A kill can also leave mmengine's note of the newest checkpoint empty, or a checkpoint half
     # written. A published one (mmengine's `published_keys`) is none to go on from.
     (work_dir / "last_checkpoint").write_text("")

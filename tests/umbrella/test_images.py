@@ -106,6 +106,23 @@ def test_bits_that_are_left_out_are_said_once_with_the_file(tmp_path, monkeypatc
     assert log.exists()
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("channels", [3, 5])
+def test_pages_that_were_written_one_by_one_are_channels(tmp_path, channels, compression):
+    bands = np.random.default_rng(0).integers(0, 65536, (48, 64, channels), dtype=np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for band in np.moveaxis(bands, -1, 0):
+            file.write(band, photometric="minisblack", compression=compression)
+        file.write(bands[:24, :32, 0], photometric="minisblack")  # an overview
+    assert np.array_equal(read(tmp_path / "a.tif", in_channels=channels), bands)
+    with pytest.raises(UnreadableImageError, match=f"{channels} channels, expected 1"):
+        read(tmp_path / "a.tif", in_channels=1)
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "b.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadableImageError):
+        read(tmp_path / "b.tif", in_channels=channels)
+
+
 def test_an_image_is_turned_as_its_exif_says(tmp_path):
     from PIL import Image
 

@@ -74,6 +74,13 @@ def test_letters_of_other_scripts_are_written(fonts):
         assert (picture.max(2) < 30).any()
 
 
+def test_dark_letters_have_a_light_rim(fonts):
+    """Or they would not be read."""
+    picture = np.full((30, 200, 3), 90, np.uint8)
+    write_words(picture, "круг", (5, 20), (120, 20, 30))
+    assert (picture.min(2) > 220).any()
+
+
 @pytest.mark.skipif(not features.check("raqm"), reason="Pillow without Raqm")
 def test_arabic_is_joined_and_runs_to_the_left(fonts):
     """The word differs from its letters side by side, and begins at the right."""

@@ -14,6 +14,7 @@ from processes import CONFIGS, REPO, run, train_in_two_processes
 
 from convnextv2.bands import set_bands
 from convnextv2.engine.config import read_config
+from convnextv2.images import LoadImage
 
 pytestmark = pytest.mark.slow
 
@@ -104,8 +105,9 @@ def assert_pictures(folder, count, width):
 
 
 def test_five_bands_with_masks(folder):
-    pixels = [tifffile.imread(path) for path in (folder / "images/train").iterdir()]
-    pixels = [p if p.shape[2] == 5 else np.moveaxis(p, 0, -1) for p in pixels]
+    load = LoadImage(in_channels=5)
+    paths = (folder / "images/train").iterdir()
+    pixels = [load({"img_path": str(path)})["img"] for path in paths]
     expected = np.concatenate([p.reshape(-1, 5) for p in pixels]).mean(0)
 
     cfg = write_config(folder, CONFIGS / "tiny-fcmae-by-iter.py", 5)
