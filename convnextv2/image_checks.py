@@ -64,17 +64,14 @@ def look_at_image(path: str, load: LoadImage) -> Look:
     return Look(findings, image.shape[1::-1], shrink(image), orientation)
 
 
-def check_size(
-    path: str, look: Look, size: tuple[int, int], labels: str, file: str = ""
-) -> list[Finding]:
+def check_size(path: str, look: Look, size: tuple[int, int], labels: str) -> list[Finding]:
     """Hold an image against what its annotations say of its size.
 
     Args:
         path: Of the image.
         look: What is known of it.
         size: (width, height) in the annotations.
-        labels: What the annotations are called, for the texts, such as "its mask".
-        file: Where the annotations are.
+        labels: What says so, for the texts, such as "its annotations say".
     """
     if look.size is None:
         return []
@@ -83,11 +80,12 @@ def check_size(
     if look.size != tuple(size):
         have, said = ("x".join(map(str, pair)) for pair in (look.size, size))
         text = f"{have} pixels, {labels} {said}"
+        kind = "images of another size than their annotations say"
         if turn and look.size == tuple(size)[::-1]:
-            text += f": {exif}, and {labels.split()[-1]} {said} is of the file's own pixels; "
-            text += "turn the pixels and remove the orientation, or annotate what is seen"
-            return [Finding("fatal", "images turned by EXIF, unlike their annotations", text, path)]
-        return [Finding("fatal", "images of another size than their annotations say", text, path)]
+            text += f": {exif}, and {said} is of the file's own pixels; turn the pixels and remove "
+            text += "the orientation, or annotate what is seen"
+            kind = "images turned by EXIF, unlike their annotations"
+        return [Finding("fatal", kind, text, path, path)]
     # By 90 degrees a size that agrees says that the annotations are of the turned image.
     if turn and (look.orientation < 5 or look.size[0] == look.size[1]):
         kind = "images turned by EXIF: are the annotations of what is seen?"

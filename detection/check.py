@@ -57,7 +57,7 @@ class CocoPart(Part):
             return Report([])
         look = look_at_image(path, self.load)
         size = image["width"], image["height"]
-        findings = check_size(path, look, size, "its annotations say", str(self._path))
+        findings = check_size(path, look, size, "its annotations say")
         return Report([*look.findings, *findings], look.thumbnail)
 
     def finish(self) -> None:

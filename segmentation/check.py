@@ -14,7 +14,7 @@ from convnextv2.data_parts import (
     spread,
 )
 from convnextv2.engine.types import find_class, is_a, list_metrics
-from convnextv2.files import IMAGE_SUFFIXES
+from convnextv2.files import IMAGE_SUFFIXES, printable
 from convnextv2.findings import Finding
 from convnextv2.image_checks import Look, check_size, look_at_image
 
@@ -51,8 +51,8 @@ class MaskPart(Part):
         )
         self.images = [info["img_path"] for info in self._infos]
         self.findings += check_pairs(self._infos, self.name)
-        self.findings += find_unpaired(self._infos, dataset.seg_map_suffix)
-        if not dataset.ann_file:
+        if not dataset.ann_file:  # a list may leave out what it likes
+            self.findings += find_unpaired(self._infos, dataset.seg_map_suffix)
             folder = Path(dataset.data_prefix.get("img_path") or ".")
             self.findings += find_broken_links(folder)
             self.findings += find_other_suffixes(
@@ -97,7 +97,7 @@ class MaskPart(Part):
             return Report(look.findings, look.thumbnail)
         findings, size, values = read_mask(mask)
         if size:
-            findings = findings + check_size(path, look, size, "its mask", mask)
+            findings = findings + check_size(path, look, size, f"its mask {printable(mask)}")
         return Report([*look.findings, *findings], look.thumbnail, values)
 
     def add(self, index: int, report: Report) -> None:

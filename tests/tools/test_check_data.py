@@ -130,7 +130,7 @@ def test_faults_of_masks_are_named_and_refused(segmentation, data):
     assert status == 1
     for text in (
         "train-0.png: holds the value 9 (1 pixels); the 3 classes are 0 to 2",
-        "val-0.png: 5x5 pixels, its image",
+        f"its mask {data}/val_labels/val-0.png 5x5",
         "train-3.png does not exist",
         "left.png: a mask without an image",
         "3 fatal, 1 warnings",
