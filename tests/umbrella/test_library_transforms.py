@@ -1,6 +1,5 @@
 """The transforms of our configs take images of any bands and any type.
 
-
 Each band becomes what it becomes alone.
 """
 
