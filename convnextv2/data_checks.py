@@ -12,6 +12,8 @@ from contextlib import redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from torch.utils.data import DataLoader, Dataset
+
 from convnextv2.class_counts import check_heads
 from convnextv2.data_parts import Part, Report, try_pipeline
 from convnextv2.engine.errors import InputError, describe
@@ -97,7 +99,7 @@ def try_loader(cfg: Config, name: str) -> list[Finding]:
     kind = "loaders that give no batch"
     try:
         with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
-            loader = StrictRunner.build_dataloader(
+            loader: Any = StrictRunner.build_dataloader(
                 {**entry, "num_workers": 0, "persistent_workers": False}, seed=0
             )
         next(iter(loader))
@@ -164,8 +166,6 @@ def _open_files(part: Part, progress: Progress) -> None:
 
 
 def _look(part: Part, number: int) -> Iterator[Report]:
-    from torch.utils.data import DataLoader
-
     workers = WORKERS if number > FEW else 0
     batches: Any = DataLoader(
         _Files(part, number),
@@ -178,7 +178,7 @@ def _look(part: Part, number: int) -> Iterator[Report]:
         yield from reports
 
 
-class _Files:
+class _Files(Dataset):
     """A part as a data set of torch's, so that its files are opened by other processes."""
 
     def __init__(self, part: Part, number: int) -> None:

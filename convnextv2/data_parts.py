@@ -245,7 +245,7 @@ def try_pipeline(part: Part, most: int = 48, draws: int = 4) -> Iterator[Finding
     """
     from convnextv2.images import UnreadableImageError
 
-    dataset = part.build(part.entry.get("pipeline") or [], lazy_init=False)
+    dataset: Any = part.build(part.entry.get("pipeline") or [], lazy_init=False)
     for index in spread(len(dataset), most) if dataset is not None else ():
         path = dataset.get_data_info(index).get("img_path", "")
         try:
