@@ -75,7 +75,7 @@ def draw_samples(
     """
     tiles = list(_draw_doubtful(parts, findings))[:DOUBTFUL]
     classes = next((part.classes for part in parts if part.classes), [])
-    palette = complete_palette(None, len(classes))
+    palette: Palette = complete_palette(None, len(classes))
     if not any(f.level == "fatal" for part in parts if part.name == "train" for f in part.findings):
         samples, palette = _draw_training(cfg, task, COLUMNS * ROWS - len(tiles))
         tiles += samples

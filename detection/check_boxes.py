@@ -164,7 +164,8 @@ def find_twins(boxes: Boxes) -> Iterator[tuple[int, int]]:
     single = np.array([not a.get("iscrowd") for a in boxes.annotations], bool)
     low, high = boxes.values[:, :2], boxes.values[:, :2] + boxes.values[:, 2:]
     areas = boxes.values[:, 2:].clip(0).prod(axis=1)
-    first, twins = np.arange(len(areas)), {}
+    first = np.arange(len(areas))
+    twins: dict[int, int] = {}
     for distance in range(1, len(areas)):  # an image's boxes are neighbours
         first = first[first + distance < len(areas)]
         first = first[owners[first] == owners[first + distance]]

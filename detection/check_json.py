@@ -5,6 +5,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from convnextv2.data_parts import find_missing_images
 from convnextv2.engine.errors import suggest
@@ -39,7 +40,8 @@ def read_coco(path: str | Path) -> tuple[dict | None, list[Finding]]:
     bad = [key for key in LISTS if not isinstance(content.get(key), list)]
     if bad:
         return None, [_no_coco(path, f"no list of {' and '.join(bad)}")]
-    kept, findings = {}, []
+    kept: dict[str, list] = {}
+    findings: list[Finding] = []
     files = _name_files(content["images"])
     for name in LISTS:
         kept[name] = []
@@ -100,7 +102,7 @@ def _name_files(images: list) -> dict:
     }
 
 
-def _is_plain(annotation: object) -> bool:
+def _is_plain(annotation: Any) -> bool:
     """Whether nothing is odd about an annotation by itself; fast, for there may be a million."""
     try:
         numbers = [*annotation["bbox"], annotation["area"]]

@@ -63,4 +63,4 @@ def _look_at_form(boxes: np.ndarray, frames: np.ndarray) -> str:
 
 def _leave(low: np.ndarray, high: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Which boxes from corner to corner leave their image."""
-    return (low < -OUTSIDE).any(axis=1) | (high > frames + OUTSIDE).any(axis=1)
+    return np.any((low < -OUTSIDE) | (high > frames + OUTSIDE), axis=1)
