@@ -167,8 +167,9 @@ def _open_files(part: Part, progress: Progress) -> None:
 
 def _look(part: Part, number: int) -> Iterator[Report]:
     workers = WORKERS if number > FEW else 0
+    files: Any = _Files(part, number)
     batches: Any = DataLoader(
-        _Files(part, number),
+        files,
         batch_size=8,
         num_workers=workers,
         collate_fn=list,

@@ -245,8 +245,10 @@ def try_pipeline(part: Part, most: int = 48, draws: int = 4) -> Iterator[Finding
     """
     from convnextv2.images import UnreadableImageError
 
-    dataset: Any = part.build(part.entry.get("pipeline") or [], lazy_init=False)
-    for index in spread(len(dataset), most) if dataset is not None else ():
+    dataset = part.build(part.entry.get("pipeline") or [], lazy_init=False)
+    if dataset is None:
+        return
+    for index in spread(len(dataset), most):
         path = dataset.get_data_info(index).get("img_path", "")
         try:
             if not _is_drawn(dataset, index, draws):

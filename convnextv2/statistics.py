@@ -5,6 +5,7 @@ import math
 from copy import copy
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ class ImageStatistics(Dataset):
     """
 
     def __init__(self, dataset: Dataset, max_images: int | None = None) -> None:
-        self.parts = list(walk_built_datasets(dataset))
+        self.parts: list[Any] = list(walk_built_datasets(dataset))
         self.starts = np.cumsum([0, *(len(part) for part in self.parts)])  # lists their images
         self.loaders = [_find_loader(part) for part in self.parts]
         total = self.starts[-1]

@@ -63,4 +63,5 @@ def _look_at_form(boxes: np.ndarray, frames: np.ndarray) -> str:
 
 def _leave(low: np.ndarray, high: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Which boxes from corner to corner leave their image."""
-    return np.any((low < -OUTSIDE) | (high > frames + OUTSIDE), axis=1)
+    outside: np.ndarray = (low < -OUTSIDE) | (high > frames + OUTSIDE)
+    return np.any(outside, axis=1)

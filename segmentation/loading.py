@@ -26,6 +26,8 @@ class LoadLabelMask(LoadAnnotations):
             whole numbers from 0 to 255.
     """
 
+    reduce_zero_label: bool | None
+
     def _load_seg_map(self, results: dict) -> None:
         path = printable(results["seg_map_path"])
         try:

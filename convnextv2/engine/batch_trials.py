@@ -143,7 +143,8 @@ def main() -> None:
     if not torch.cuda.is_available():
         try_on_cpu(Trial(cfg, "cpu"))
         return
-    torch.cuda.set_device(_first_number("LOCAL_RANK", "SLURM_LOCALID", default=0))
+    place = _first_number("LOCAL_RANK", "SLURM_LOCALID", default=0)
+    torch.cuda.set_device(place % torch.cuda.device_count())
     torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
     several = _first_number("WORLD_SIZE", "SLURM_NTASKS", default=1) > 1
     trial = Trial(cfg, "cuda", several)

@@ -49,7 +49,8 @@ class DrawPredictionsHook(Hook):
         dataset = runner.test_dataloader.dataset
         self.names = dataset.metainfo["classes"]
         self.palette = complete_palette(dataset.metainfo.get("palette"), len(self.names))
-        self._load = next(walk_built_datasets(dataset)).pipeline.transforms[0]
+        first: Any = next(walk_built_datasets(dataset))
+        self._load = first.pipeline.transforms[0]
 
     def after_test_iter(
         self,
