@@ -12,6 +12,8 @@ from contextlib import redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from torch.utils.data import DataLoader, Dataset
+
 from convnextv2.class_counts import check_heads
 from convnextv2.data_parts import Part, Report, try_pipeline
 from convnextv2.engine.errors import InputError, describe
@@ -164,8 +166,6 @@ def _open_files(part: Part, progress: Progress) -> None:
 
 
 def _look(part: Part, number: int) -> Iterator[Report]:
-    from torch.utils.data import DataLoader
-
     workers = WORKERS if number > FEW else 0
     files: Any = _Files(part, number)
     batches: Any = DataLoader(
@@ -179,7 +179,7 @@ def _look(part: Part, number: int) -> Iterator[Report]:
         yield from reports
 
 
-class _Files:
+class _Files(Dataset):
     """A part as a data set of torch's, so that its files are opened by other processes."""
 
     def __init__(self, part: Part, number: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from convnextv2.data_parts import Part, spread
 from convnextv2.findings import Finding, group_findings
 from convnextv2.pictures import Palette, complete_palette, to_rgb
-from convnextv2.words import plot_families, plot_words
+from convnextv2.words import plot_families, plot_words, write_legend
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +79,7 @@ def draw_samples(
     if not any(f.level == "fatal" for part in parts if part.name == "train" for f in part.findings):
         samples, palette = _draw_training(cfg, task, COLUMNS * ROWS - len(tiles))
         tiles += samples
+    write_legend(classes, out.parent)
     if tiles:
         write_sheet(tiles, dict(zip(classes, palette, strict=False)), out)
 
