@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
-    from mmengine.runner import BaseLoop
     from mmengine.structures import BaseDataElement
-
-    from convnextv2.engine.tasks import Task
 
 
 @dataclass
@@ -132,20 +129,3 @@ class Review(BaseMetric):
         """Those that can be drawn, worst first; none in which all is right."""
         kept = [image for image in self.images if image.kept is not None and image.score < 1]
         return sorted(kept, key=lambda image: image.score)[: self.worst]
-
-
-def add_review(task: Task, loop: BaseLoop | None) -> Review | None:
-    """Have a loop of validation or test reviewed; None where the task or the loop has none.
-
-    Args:
-        task: Of the model.
-        loop: Built; it evaluates with mmengine's own evaluator.
-    """
-    evaluator: Any = getattr(loop, "evaluator", None)
-    if loop is None or type(evaluator) is not Evaluator:  # others share out their metrics
-        return None
-    review = task.open_review(loop.dataloader.dataset, list(evaluator.metrics))
-    if review is not None:
-        review.dataset_meta = evaluator.dataset_meta
-        evaluator.metrics.append(review)
-    return review

@@ -10,7 +10,7 @@ from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.processes import do_without_gpu, end_with_launcher, limit_waiting
 from convnextv2.engine.settings import need_entries
-from convnextv2.engine.tasks import PredictingTask, find_task
+from convnextv2.engine.tasks import PredictingTask, add_review, find_task
 from convnextv2.engine.types import (
     walk_built_datasets,
     walk_datasets,
@@ -80,7 +80,6 @@ def main() -> None:
     do_without_gpu(cfg)
 
     from convnextv2.engine.runner import StrictRunner
-    from convnextv2.reviews import add_review
 
     if args.out:  # in every process: mmseg's metric makes it in one, and all write
         Path(args.out).mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,10 @@ from mmengine.runner import Runner
 
 from convnextv2.registry import HOOKS
 from convnextv2.report import write_curves, write_review
-from convnextv2.reviews import Review, add_review
+from convnextv2.reviews import Review
 
 from .signals import command_to_go_on
-from .tasks import PredictingTask, Task, find_task
+from .tasks import PredictingTask, Task, add_review, find_task
 from .validation_pictures import read_image
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convnextv2.engine.types import find_class, is_a
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
+    from mmengine.runner import BaseLoop
     from mmengine.structures import BaseDataElement
 
     from convnextv2.data_parts import Part
@@ -201,3 +202,22 @@ def find_score(cfg: Config, metrics: Iterable[str]) -> str | None:
         if found := [key for key in metrics if key == name or key.endswith(f"/{name}")]:
             return found[0]
     return next(iter(metrics), None)
+
+
+def add_review(task: Task, loop: BaseLoop | None) -> Review | None:
+    """Have a loop of validation or test reviewed; None where the task or the loop has none.
+
+    Args:
+        task: Of the model.
+        loop: Built; it evaluates with mmengine's own evaluator.
+    """
+    from mmengine.evaluator import Evaluator
+
+    evaluator: Any = getattr(loop, "evaluator", None)
+    if loop is None or type(evaluator) is not Evaluator:  # others share out their metrics
+        return None
+    review = task.open_review(loop.dataloader.dataset, list(evaluator.metrics))
+    if review is not None:
+        review.dataset_meta = evaluator.dataset_meta
+        evaluator.metrics.append(review)
+    return review
