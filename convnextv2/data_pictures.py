@@ -62,7 +62,12 @@ def draw_histograms(parts: Sequence[Part], out: Path) -> None:
 
 
 def draw_samples(
-    cfg: Config, task: PredictingTask, parts: Sequence[Part], findings: Sequence[Finding], out: Path
+    cfg: Config,
+    task: PredictingTask,
+    parts: Sequence[Part],
+    findings: Sequence[Finding],
+    out: Path,
+    bands: Sequence[int] | None = None,
 ) -> None:
     """Draw what is doubtful, and training samples as the pipeline makes them.
 
@@ -72,12 +77,13 @@ def draw_samples(
         parts: They were read.
         findings: Of them all.
         out: Path of the PNG.
+        bands: Shown of training samples, see `show_bands`.
     """
     tiles = list(_draw_doubtful(parts, findings))[:DOUBTFUL]
     classes = next((part.classes for part in parts if part.classes), [])
     palette: Palette = complete_palette(None, len(classes))
     if not any(f.level == "fatal" for part in parts if part.name == "train" for f in part.findings):
-        samples, palette = _draw_training(cfg, task, COLUMNS * ROWS - len(tiles))
+        samples, palette = _draw_training(cfg, task, COLUMNS * ROWS - len(tiles), bands)
         tiles += samples
     write_legend(classes, out.parent)
     if tiles:
@@ -125,7 +131,9 @@ def _try_drawing(part: Part, finding: Finding) -> np.ndarray | None:
         return None
 
 
-def _draw_training(cfg: Config, task: PredictingTask, number: int) -> tuple[list[Tile], Palette]:
+def _draw_training(
+    cfg: Config, task: PredictingTask, number: int, bands: Sequence[int] | None
+) -> tuple[list[Tile], Palette]:
     """Training samples after augmentation with their annotations, and the classes' colours."""
     from mmengine.registry import DATASETS
 
@@ -139,7 +147,7 @@ def _draw_training(cfg: Config, task: PredictingTask, number: int) -> tuple[list
             sample = dataset[index]
         except Exception:  # that it cannot be read was found out
             continue
-        image = to_rgb(sample["inputs"].permute(1, 2, 0).numpy())
+        image = to_rgb(sample["inputs"].permute(1, 2, 0).numpy(), bands=bands)
         picture = task.draw_truth(image, sample["data_samples"], palette)
         name = Path(sample["data_samples"].get("img_path", "")).name
         tiles.append(Tile(_resize(picture), name))

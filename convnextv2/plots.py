@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convnextv2.files import AtomicLocalBackend
+from convnextv2.words import plot_families, plot_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +41,8 @@ def plot_lines(panels: dict[str, Lines], path: Path, xlabel: str, logarithmic: s
         axes.grid(alpha=0.3)
         if title == logarithmic:
             axes.set_yscale("log")
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+        axes.legend(prop={"family": plot_families(lines), "size": 7}, **place)
     grid[-1, 0].set_xlabel(xlabel)
     _save(figure, path)
 
@@ -61,9 +63,10 @@ def plot_confusion(table: np.ndarray, names: Sequence[str], path: Path, title: s
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7)
     if len(names) <= MOST_NAMES:
-        words = readable(names)
-        axes.set_xticks(range(len(names)), words, rotation=90, fontsize=8)
-        axes.set_yticks(range(len(names)), words, fontsize=8)
+        words = plot_words(names)
+        fonts = plot_families(words)
+        axes.set_xticks(range(len(names)), words, rotation=90, fontsize=8, fontfamily=fonts)
+        axes.set_yticks(range(len(names)), words, fontsize=8, fontfamily=fonts)
     if len(names) <= MOST_NUMBERS:
         for (row, column), count in np.ndenumerate(table):
             ink = "white" if shares[row, column] > 0.5 else "black"
@@ -72,17 +75,6 @@ def plot_confusion(table: np.ndarray, names: Sequence[str], path: Path, title: s
     axes.set_ylabel("true")
     axes.set_title(title, fontsize=10)
     _save(figure, path)
-
-
-def readable(names: Sequence[str]) -> list[str]:
-    """The names that the diagrams' font can write; others as their number."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    known = get_font(findfont(FontProperties())).get_charmap()
-    return [
-        name if all(ord(letter) in known for letter in name) else f"class {number}"
-        for number, name in enumerate(names)
-    ]
 
 
 def _short(count: int) -> str:

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convnextv2.pictures import complete_palette, to_rgb, write_grid
-from convnextv2.plots import Lines, plot_confusion, plot_lines, readable
+from convnextv2.plots import Lines, plot_confusion, plot_lines
 from convnextv2.scalars import Record, read_scalars, series, write_records, write_table
+from convnextv2.words import plot_words
 
 if TYPE_CHECKING:
     from convnextv2.engine.tasks import PredictingTask, Task
@@ -115,7 +116,7 @@ def _write_precision_recall(curves: np.ndarray, classes: Sequence[str], path: Pa
     write_table(path.with_suffix(".csv"), ["recall", *classes], rows)
     lines = {
         f"{name} {curves[:, i].mean():.2f}": (recalls, curves[:, i].tolist())
-        for i, name in enumerate(readable(classes))
+        for i, name in enumerate(plot_words(classes))
         if not np.isnan(curves[:, i]).all()
     }
     # The worst classes are the ones to look at.

@@ -104,7 +104,7 @@ def make_tta_pipeline(scale: tuple[int, int]) -> list[dict[str, Any]]:
     alternatives = [
         [{"type": "Resize", "scale": size, "keep_ratio": True} for size in sizes],
         [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)],
-        [{"type": "LoadAnnotations"}],
+        [{"type": "convnextv2.LoadLabelMask"}],
         [{"type": "PackSegInputs"}],
     ]
     load = {"type": "convnextv2.LoadImage", "channel_order": "bgr"}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -14,6 +15,7 @@ from convnextv2.images import UnreadableImageError
 from convnextv2.pictures import complete_palette, to_rgb, write_png
 from convnextv2.predictor import load_file
 from convnextv2.registry import HOOKS
+from convnextv2.words import write_legend
 
 from .tasks import PredictingTask, list_tasks
 from .types import is_a, walk_built_datasets
@@ -49,6 +51,8 @@ class DrawPredictionsHook(Hook):
         dataset = runner.test_dataloader.dataset
         self.names = dataset.metainfo["classes"]
         self.palette = complete_palette(dataset.metainfo.get("palette"), len(self.names))
+        if is_main_process():
+            write_legend(self.names, self.folder)
         first: Any = next(walk_built_datasets(dataset))
         self._load = first.pipeline.transforms[0]
 

@@ -7,11 +7,11 @@ of them, so that no index arithmetic on the way inside can lose the seed.
 import io
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 from mmengine.runner.base_loop import BaseLoop
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from convnextv2.images import LoadImage, UnreadableImageError
@@ -162,8 +162,11 @@ def _annotated_size(results: dict) -> tuple[int, int] | None:
         return results["height"], results["width"]
     if not results.get("seg_map_path"):
         return None
-    labels = cv2.imread(results["seg_map_path"], cv2.IMREAD_UNCHANGED)
-    return None if labels is None else labels.shape[:2]
+    try:
+        with Image.open(results["seg_map_path"]) as labels:
+            return labels.height, labels.width
+    except (OSError, ValueError, SyntaxError):  # the last of broken PNGs
+        return None
 
 
 def _with_blanks(loop: BaseLoop) -> BaseLoop:

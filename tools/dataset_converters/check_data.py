@@ -8,7 +8,7 @@ Exit status 1 if something is fatal; training refuses such data.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import make_config_parser, run, whole
+from convnextv2.engine.cli import add_show_bands, make_config_parser, run, whole
 from convnextv2.engine.config import read_config
 from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.settings import need_entries
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--max-lines", type=whole(0), default=100, help="print no more lines of findings"
     )
+    add_show_bands(parser)
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
     need_entries(cfg, args.config, "model", "train_dataloader")
@@ -50,7 +51,7 @@ def main() -> None:
     show_findings(findings, args.max_lines)
     show_counts(parts)
     if any(part.classes for part in parts):
-        draw(cfg, parts, findings, out)
+        draw(cfg, parts, findings, out, args.show_bands)
     print(f"all of it: {out.absolute()}")
     raise SystemExit(1 if any(finding.level == "fatal" for finding in findings) else 0)
 
@@ -87,7 +88,13 @@ def show_counts(parts: list["Part"]) -> None:
     Console().print(table)
 
 
-def draw(cfg: "Config", parts: list["Part"], findings: list["Finding"], out: Path) -> None:
+def draw(
+    cfg: "Config",
+    parts: list["Part"],
+    findings: list["Finding"],
+    out: Path,
+    bands: tuple[int, ...] | None,
+) -> None:
     """Write the pictures; one that cannot be drawn is named, and ends nothing."""
     from convnextv2.data_checks import guard
     from convnextv2.data_pictures import draw_histograms, draw_samples
@@ -96,7 +103,7 @@ def draw(cfg: "Config", parts: list["Part"], findings: list["Finding"], out: Pat
     failed = guard("histograms.png", lambda: draw_histograms(parts, out / "histograms.png"))
     if isinstance(task, PredictingTask):
         path = out / "samples.png"
-        failed += guard(path.name, lambda: draw_samples(cfg, task, parts, findings, path))
+        failed += guard(path.name, lambda: draw_samples(cfg, task, parts, findings, path, bands))
     for finding in failed:
         print(f"not drawn: {finding}")
 

@@ -1,7 +1,7 @@
 # Of the segmentation template: images and label masks. Each None follows from the template's settings.
 train_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr'),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='RandomResize', scale=None, ratio_range=None, keep_ratio=True),
     dict(type='RandomCrop', crop_size=None, cat_max_ratio=0.75, ignore_index=None),
     dict(type='RandomFlip', prob=0.5),
@@ -11,7 +11,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr'),
     dict(type='Resize', scale=None, keep_ratio=True),
-    dict(type='LoadAnnotations'),
+    dict(type='convnextv2.LoadLabelMask'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = None
