@@ -26,7 +26,8 @@ demo: setup
 	$(PYTHON) tools/demo.py
 
 test: setup lint
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n 2 --dist loadfile
+	$(PYTHON) -m pytest -m slow
 
 test-openmmlab:
 	@bash tools/setup/test_openmmlab.sh "$(TORCH)"

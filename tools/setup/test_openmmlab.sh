@@ -12,7 +12,7 @@ python=.venv-openmmlab/bin/python
 FAMILY=openmmlab bash tools/setup/setup_env.sh "$python" "${1:-torch==2.13.0}"
 
 echo "== the fast tests with OpenMMLab's packages"
-"$python" -m pytest -m 'not slow'
+OMP_NUM_THREADS=1 "$python" -m pytest -m 'not slow' -n 2 --dist loadfile
 echo "== FCMAE, Mask R-CNN and UperNet end to end with OpenMMLab's packages"
 "$python" -m pytest tests/tools/test_test.py -m slow -k \
     'pretraining_has_a_loss or predictions_are_drawn'
