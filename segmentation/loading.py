@@ -19,7 +19,8 @@ class LoadLabelMask(LoadAnnotations):
     """mmseg's ``LoadAnnotations``, which makes other labels of values that 8 bits do not hold.
 
     PNG, TIFF and whatever else Pillow reads, of any number of bits, and npy files; palettes by
-    their numbers. Sets ``gt_seg_map`` (H, W), uint8.
+    their numbers. Sets ``gt_seg_map`` (H, W), uint8; an image that comes without a path of a mask,
+    as from mmseg's `inference_model`, passes as it is.
 
     Raises:
         InputError: The file cannot be read, has more than one channel, or values other than the
@@ -29,6 +30,8 @@ class LoadLabelMask(LoadAnnotations):
     reduce_zero_label: bool | None
 
     def _load_seg_map(self, results: dict) -> None:
+        if "seg_map_path" not in results:
+            return
         path = printable(results["seg_map_path"])
         try:
             labels = read_labels(read_regular(results["seg_map_path"]))

@@ -17,6 +17,7 @@ from convnextv2.data_parts import Part
 from convnextv2.engine import tasks
 from convnextv2.engine.tasks import Task, find_task, list_tasks
 from convnextv2.engine.types import find_class
+from convnextv2.findings import Finding
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = {
@@ -69,7 +70,7 @@ class ToyPart(Part):
     dataset = f"{__name__}.ToyData"
 
     def read(self):
-        self.findings.append(("fatal", f"{self.name} is a toy"))
+        self.findings.append(Finding("fatal", "toys", f"{self.name} is a toy"))
 
 
 class ToyTask(Task):
@@ -105,10 +106,10 @@ def test_data_of_no_task_are_said_to_be_unknown():
     loader = {"dataset": {"type": ToyData}}
     (part,) = list_parts(Config({"model": {"type": Toy}, "train_dataloader": loader}))
     part.read()
-    ((level, text),) = part.findings
-    assert level == "warning"
-    assert "is not known to this check" in text
-    assert list(part.check_files()) == []
+    (finding,) = part.findings
+    assert finding.level == "warning"
+    assert "is not known to this check" in finding.text
+    assert part.images == []
     assert part.count() == {}
 
 

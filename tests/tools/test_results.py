@@ -22,8 +22,8 @@ from convnextv2.tools import test as command
 def test_nested_data_sets_are_formatted_without_labels():
     cfg = Config.fromfile(config("upernet"))
     inner = cfg.test_dataloader.dataset
-    labels = [s for s in inner.pipeline if s["type"] == "LoadAnnotations"]
-    labels[0]["type"] = "mmseg.datasets.transforms.LoadAnnotations"
+    labels = [s for s in inner.pipeline if s["type"] == "convnextv2.LoadLabelMask"]
+    labels[0]["type"] = "convnextv2.segmentation.loading.LoadLabelMask"
     number = len(inner.pipeline)
     wrapped = {"type": "ConcatDataset", "datasets": [inner, dict(inner)]}
     cfg.test_dataloader.dataset = {"type": "RepeatDataset", "times": 1, "dataset": wrapped}

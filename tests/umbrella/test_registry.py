@@ -40,8 +40,8 @@ def test_types_of_a_base_by_scope_are_those_of_its_default_scope(tmp_path):
     init_default_scope("mmseg")
     assert type(MODELS.build(cfg.model)).__module__.startswith("mmseg.")
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, "lazy_init": True})
-    (load,) = (t for t in dataset.pipeline.transforms if type(t).__name__ == "LoadAnnotations")
-    assert type(load).__module__.startswith("mmseg.")  # mmdet's and mmcv's have the same name
+    (pack,) = (t for t in dataset.pipeline.transforms if type(t).__name__ == "PackSegInputs")
+    assert type(pack).__module__.startswith("mmseg.")
 
 
 def test_a_class_of_a_tasks_folder_is_found_when_nothing_else_has_its_name(tmp_path, monkeypatch):
