@@ -64,6 +64,7 @@ def test_detection_is_the_same_and_no_image_counts_twice(cwd, untrained):
         "test_dataloader.dataset.data_prefix.img=train",
         "test_evaluator.ann_file=findable.json",
         "test_evaluator.metric_items=['mAP','mAP_50','mAP_75','AR@1','AR@10','AR@100']",
+        "test_evaluator.classwise=False",
     )
     assert len(one[0]) == 12
     assert all(0 < value <= 1 for value in one[0].values()), one[0]
