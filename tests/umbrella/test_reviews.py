@@ -16,7 +16,7 @@ class Toy(Review):
         return ReviewedImage("a.png", score, "", {"kind": np.array(rows)}, kept=score)
 
     def restore(self, kept):
-        raise NotImplementedError
+        return kept
 
 
 @pytest.fixture
