@@ -1,5 +1,6 @@
 """The supervised stage: a classifier, its data and its augmentation."""
 
 from .folder import LabelledImages
+from .tar_shards import LabelledShards
 
-__all__ = ["LabelledImages"]
+__all__ = ["LabelledImages", "LabelledShards"]
