@@ -3,6 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from convnextv2.data_parts import (
 )
 from convnextv2.files import IMAGE_SUFFIXES, printable
 from convnextv2.findings import Finding
+from convnextv2.near_duplicates import find_candidates, is_copy
 from convnextv2.pretrain.check import FilesPart
 
 from .classes import shorten
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 MOST = 1000
 # Times that a class may have the images of another before it is said; and before it is a warning.
 UNEVEN, VERY_UNEVEN = 10, 50
+# Images of which each is held against all others, and pairs of them that are looked at.
+MOST_COMPARED, MOST_PAIRS = 20_000, 5000
 # Of pictures that no reader here opens.
 OTHERS = (".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".ppm", ".pgm", ".raw")
 
@@ -74,9 +78,29 @@ class LabelledPart(FilesPart):
         self.findings += find_twins(
             self._digests, self.images, self.labels, self.classes, self.name
         )
+        self.findings += self._find_near_twins()
         if self._folder:
             self.findings += find_left_out(self._folder, self.name)
             self.findings += find_broken_links(self._folder)
+
+    def _find_near_twins(self) -> Iterator[Finding]:
+        """Copies of other bytes, re-encoded or resized, in another class."""
+        paths, thumbnails = list(self.thumbnails), list(self.thumbnails.values())
+        if len(paths) > MOST_COMPARED:
+            return
+        places = [self.places[path] for path in paths]
+        pairs = (
+            (i, j)
+            for i, j in find_candidates(thumbnails, thumbnails)
+            if i < j and self.labels[places[i]] != self.labels[places[j]]
+            if self._digests.get(places[i]) != self._digests.get(places[j])
+        )
+        kind = f"images of {self.name} that are nearly the same in two classes"
+        for i, j in islice(pairs, MOST_PAIRS):
+            if is_copy(self.read_image(paths[i]), self.read_image(paths[j])):
+                ours, theirs = (self.classes[self.labels[places[k]]] for k in (j, i))
+                text = f"{ours!r}, but nearly the same is {theirs!r} as {printable(paths[i])}"
+                yield Finding("warning", kind, text, paths[j], paths[j])
 
     def count(self) -> dict[str, int]:
         """Images of each class."""

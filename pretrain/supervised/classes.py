@@ -114,10 +114,10 @@ def resolve(
         _check_range(numbers, places, len(classes))
         return classes, np.array(numbers)
     if not all(named):
-        place = named.index(False)
-        label = labels[place]
+        wrong = named.index(False)
+        label = labels[wrong]
         raise ValueError(
-            f"{places[place]}: the label {label!r} is none of the {len(classes)} classes"
+            f"{places[wrong]}: the label {label!r} is none of the {len(classes)} classes"
             f"{suggest(label, classes) or ', ' + shorten(classes)}"
         )
     return classes, np.array([known[label] for label in labels])

@@ -70,6 +70,8 @@ def test_images_in_two_classes_and_in_two_parts_are_named(folder):
     shutil.copy(folder / "train/cat/2.png", folder / "train/cat/twin.png")
     image = cv2.imread(str(folder / "train/wolf/0.png"))
     cv2.imwrite(str(folder / "val/wolf/like.jpg"), cv2.resize(image, (40, 40)))
+    image = cv2.imread(str(folder / "train/dog/3.png"))
+    cv2.imwrite(str(folder / "train/wolf/like.jpg"), cv2.resize(image, (40, 40)))
     found = check(make(folder))
     train = folder / "train"
     assert (
@@ -81,7 +83,9 @@ def test_images_in_two_classes_and_in_two_parts_are_named(folder):
     ]
     near = f"{folder}/val/wolf/like.jpg: nearly the same as {train}/wolf/0.png of training"
     assert ("warning", near) in found
-    assert len(found) == 3
+    near = f"{train}/wolf/like.jpg: 'wolf', but nearly the same is 'dog' as {train}/dog/3.png"
+    assert ("warning", near) in found
+    assert len(found) == 4
 
 
 def test_classes_of_one_part_alone_are_refused_unless_they_are_named(folder):

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from convnextv2.engine.seeded_dataset import SeededDataset
+from convnextv2.engine.seeding import SeededIndex
 from convnextv2.pretrain.supervised import LabelledImages
 from convnextv2.pretrain.supervised.classes import read_classes
 
@@ -171,6 +173,24 @@ def test_classes_come_from_files_and_folders_too(folder):
     for source, message in wrong.items():
         with pytest.raises(ValueError, match=message):
             read_classes(source)
+
+
+def test_an_unreadable_image_is_replaced_in_training_and_blank_in_validation(folder):
+    """Another image brings its own label; in validation the image counts, and nothing is seen."""
+    (folder / "train/dog/1.png").write_bytes(b"no image")
+    place = list(FOUND).index("dog/1.png")
+    dataset = SeededDataset(make(folder, pipeline=[{"type": "convnextv2.LoadImage"}]))
+    for seed in range(8):
+        sample = dataset[SeededIndex(place, seed)]
+        name = sample["img_path"].removeprefix(f"{folder}/train/")
+        assert name != "dog/1.png"
+        assert sample["gt_label"] == FOUND[name]
+        assert "dog/1.png: truncated, or no image" in sample["unreadable"]
+    dataset.use_blanks()
+    sample = dataset[place]
+    assert (sample["gt_label"], sample["img"].any()) == (1, False)
+    assert sample["img_path"] == f"{folder}/train/dog/1.png"
+    assert "dog/1.png: truncated, or no image" in sample["unreadable"]
 
 
 def test_a_part_of_the_images_is_the_same_images(folder):
