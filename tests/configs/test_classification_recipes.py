@@ -15,7 +15,7 @@ from mmengine.config import Config
 FOLDER = CONFIGS / "classification"
 RELEASED = "https://dl.fbaipublicfiles.com/convnext/convnextv2"
 # for: epochs; ramp: those of warm-up; lr: of a batch of 256; per: a step of the decay is a block or
-# one of 12 groups; soft: label smoothing; mix, cut: alphas; drop: of paths; ema: .9999. Every section
+# one of 12 groups; soft: label smoothing; mix, cut: alphas; drop: of paths; ema: .9999. A section
 # has its batch, classes, start (FCMAE, none, IN-22K) and scale of the head's initial weights.
 SECTIONS = """
 1024 1000 fcmae .001 # Tables 9 to 11; the rate of Base and Large is the released code's
