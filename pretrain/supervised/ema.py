@@ -36,7 +36,7 @@ class EMAHook(hooks.EMAHook):
         if isinstance(runner.model, FullyShardedDataParallel):
             raise InputError(
                 "the moving average needs whole weights, which a sharded strategy does not have: "
-                "leave out the strategy, or the average by default_hooks.ema=None"
+                "leave out the strategy, or EMAHook from custom_hooks"
             )
         super().before_run(runner)
 

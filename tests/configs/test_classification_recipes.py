@@ -9,10 +9,14 @@ import re
 from typing import NamedTuple
 
 import pytest
+import torch
 from config_files import CONFIGS, LEAVES, REPO
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS
 
 FOLDER = CONFIGS / "classification"
+BLOCKS, GROUPS = "block_wise", "layer_wise"
 RELEASED = "https://dl.fbaipublicfiles.com/convnext/convnextv2"
 # for: epochs; ramp: those of warm-up; lr: of a batch of 256; per: a step of the decay is a block or
 # one of 12 groups; soft: label smoothing; mix, cut: alphas; drop: of paths; ema: .9999. A section
@@ -100,7 +104,7 @@ def read_table():
         for row in rows:
             name, epochs, warmup, lr, wd, decay, per, smooth, mixup, cutmix, *rest = row.split()
             drop, averaged, top1 = rest
-            steps = {"block": "block_wise", "group": "layer_wise"}
+            steps = {"block": BLOCKS, "group": GROUPS}
             yield (
                 name,
                 Recipe(
@@ -174,6 +178,41 @@ def test_optimizer_and_batch_are_the_tables(name):
     assert cfg.optim_wrapper.get("accumulative_counts", 1) == 1
     averages = [hook.to_dict() for hook in cfg.get("custom_hooks", [])]
     assert averages == [{"type": "convnextv2.EMAHook", "momentum": 1e-4}] * recipe.averaged
+
+
+def released_depth(name, depths, decay_type):
+    """Released, optim_factory.py: the place of a parameter, and that of the last block."""
+    part, stage, block, *_ = (*name.split("."), "")
+    groups = decay_type == GROUPS
+    last = 12 if groups else sum(depths)
+    if part not in ("stages", "downsample_layers"):
+        return last + 1, last
+    stage, block = int(stage), int(block) if part == "stages" else 0
+    if not groups:
+        return sum(depths[:stage]) + block + 1, last
+    if part == "downsample_layers":
+        return (0, 2, 3, 12)[stage], last
+    return (1, 2, 3 + block // 3, 12)[stage], last
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name].decay])
+def test_rates_of_layers_are_those_of_the_released_code(name):
+    cfg, recipe = read(name), TABLE[name]
+    model = torch.nn.Module()
+    with torch.device("meta"):
+        model.backbone = MODELS.build({**cfg.model.backbone, "init_cfg": None})
+        model.head = torch.nn.Linear(2, 2)
+    options = {k: cfg.optim_wrapper[k] for k in ("optimizer", "constructor", "paramwise_cfg")}
+    optimizer = build_optim_wrapper(model, {**options, "type": "OptimWrapper"})
+    groups = {p: group for group in optimizer.param_groups for p in group["params"]}
+    rate, decay_type = recipe.decay
+    for key, parameter in model.named_parameters():
+        inner = key.removeprefix("backbone.")
+        depth, last = released_depth(inner, model.backbone.depths, decay_type)
+        expected = recipe.lr * rate ** (last + 1 - depth)
+        assert groups[parameter]["lr"] == pytest.approx(expected, rel=1e-9), key
+        decays = parameter.ndim > 1  # no norm, bias or GRN
+        assert groups[parameter]["weight_decay"] == recipe.weight_decay * decays, key
 
 
 @each_recipe
