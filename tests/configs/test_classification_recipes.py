@@ -5,6 +5,7 @@ Paper: Tables 9 to 11 (fine-tuning from FCMAE), 12 and 13 (by way of ImageNet-22
 nearest public sources where the paper is silent.
 """
 
+import math
 import re
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import torch
 from config_files import CONFIGS, LEAVES, REPO
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
 
 FOLDER = CONFIGS / "classification"
 BLOCKS, GROUPS = "block_wise", "layer_wise"
@@ -228,6 +229,36 @@ def test_schedule_is_the_tables(name):
     assert cosine.pop("eta_min_ratio") == pytest.approx(1e-6 / (recipe.lr * recipe.batch / 256))
     end = {"type": "CosineAnnealingLR", "begin": recipe.warmup, "end": recipe.epochs}
     assert cosine == end | by_iteration
+
+
+def released_rate(epoch, recipe):
+    """Released, adjust_learning_rate: at a point of the run, in epochs."""
+    top, least = recipe.lr * recipe.batch / 256, 1e-6
+    if epoch < recipe.warmup:
+        return top * epoch / recipe.warmup
+    done = (epoch - recipe.warmup) / (recipe.epochs - recipe.warmup)
+    return least + (top - least) * (1 + math.cos(math.pi * done)) / 2
+
+
+@pytest.mark.parametrize("name", {(r.epochs, r.warmup, r.lr): n for n, r in TABLE.items()}.values())
+def test_rates_over_the_run_are_those_of_the_released_code(name):
+    cfg, recipe, steps = read(name), TABLE[name], 4
+    top = recipe.lr * recipe.batch / 256
+    scales = [1.0, 0.1]  # of two depths
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in scales]
+    groups = [{"params": [p], "lr": top * k} for p, k in zip(parameters, scales, strict=True)]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    given = {"optimizer": optimizer, "epoch_length": steps}
+    schedulers = [PARAM_SCHEDULERS.build(dict(s), default_args=given) for s in cfg.param_scheduler]
+    # Within what one step of a ramp changes.
+    error = top / max(recipe.warmup * steps, 1000) * 1.1
+    optimizer.step()
+    for step in range(recipe.epochs * steps):
+        expected = released_rate(step / steps, recipe)
+        for group, scale in zip(optimizer.param_groups, scales, strict=True):
+            assert group["lr"] == pytest.approx(expected * scale, abs=error * scale), step
+        for scheduler in schedulers:
+            scheduler.step()
 
 
 @each_recipe
