@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from convnextv2.pretrain import FCMAEDataPreprocessor
 from convnextv2.pretrain.supervised import RandomErasing
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -64,6 +66,19 @@ def test_noise_is_standard_normal_once_it_is_normalised():
     assert np.abs(noise.std(0) - 1).max() < error
     assert np.abs((noise**4).mean(0) - 3).max() < 30 * error  # not cut off at 0 and 255
     assert np.abs(np.corrcoef(noise.T) - np.eye(3)).max() < error  # each channel its own
+
+
+def test_erased_images_are_normalised_in_one_batch_with_others():
+    np.random.seed(0)
+    images = [np.full((40, 60, 3), 7, np.uint8) for _ in range(3)]
+    images[1] = RandomErasing(prob=1.0)({"img": images[1]})["img"]
+    preprocess = FCMAEDataPreprocessor(mean=MEAN, std=STD)
+    inputs = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in images]
+    batch = preprocess({"inputs": inputs}, training=True)["inputs"].double().numpy()
+    expected = np.stack([image.transpose(2, 0, 1).astype(float) for image in images])
+    mean, std = (np.array(x).reshape(3, 1, 1) for x in (MEAN, STD))
+    assert np.abs(batch - (expected - mean) / std).max() < 1e-5
+    assert np.abs(batch[1]).max() > 2.3  # what 8 bits could not hold
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
