@@ -11,8 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from convnextv2.images import UnreadableImageError
-from convnextv2.pictures import complete_palette, to_rgb, write_png
+from convnextv2.images import UnreadableImageError, as_bgr
+from convnextv2.pictures import complete_palette, join_row, to_rgb, write_png
 from convnextv2.predictor import load_file
 from convnextv2.registry import HOOKS
 from convnextv2.words import write_legend
@@ -73,12 +73,13 @@ class DrawPredictionsHook(Hook):
         picture = self._read(sample)
         truth = self.task.draw_truth(picture, sample, self.palette)
         found = self.task.draw_found(picture, sample, self.palette, 1, self.names, self.score_thr)
-        return np.concatenate([truth, found], axis=1)
+        return join_row([truth, found])
 
     def _read(self, sample: BaseDataElement) -> np.ndarray:
         height, width = sample.ori_shape
         facts = {"img_path": sample.img_path, "height": height, "width": width}
         try:
-            return to_rgb(load_file(self._load, facts)["img"], bands=self.bands_shown)
+            image = as_bgr(load_file(self._load, facts)["img"], self._load)
+            return to_rgb(image, bands=self.bands_shown)
         except UnreadableImageError:  # the test named it, and took a blank one
             return np.zeros((height, width, 3), np.uint8)
