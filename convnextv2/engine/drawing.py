@@ -54,6 +54,7 @@ class DrawPredictionsHook(Hook):
         if is_main_process():
             write_legend(self.names, self.folder)
         first: Any = next(walk_built_datasets(dataset))
+        self.dataset = first
         self._load = first.pipeline.transforms[0]
 
     def after_test_iter(
@@ -65,9 +66,17 @@ class DrawPredictionsHook(Hook):
     ) -> None:
         """Draw the images of this process' batch."""
         for sample in outputs or ():
-            name = Path(sample.img_path).name
+            name = self._name(sample.img_path)
             name = name if name.lower().endswith(".png") else f"{name}.png"
             write_png(self._draw(sample.cpu()), self.folder / name)
+
+    def _name(self, path: str) -> str:
+        """With the sub-folders below the data set's, of which two may hold the same name."""
+        roots = (getattr(self.dataset, "data_prefix", None) or {}).values()
+        for root in filter(None, roots):
+            if Path(path).is_relative_to(root):
+                return str(Path(path).relative_to(root))
+        return Path(path).name
 
     def _draw(self, sample: BaseDataElement) -> np.ndarray:
         picture = self._read(sample)
