@@ -85,4 +85,4 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights_and_average(
 def test_other_views_and_no_mixing_train_too(images, tmp_path, name):
     checkpoint = train(recipe(images, tmp_path, 1, name=name))
     assert all(v.isfinite().all() for v in checkpoint["state_dict"].values())
-    assert checkpoint["meta"]["dataset_meta"]["classes"] == ("dark", "light")
+    assert tuple(checkpoint["meta"]["dataset_meta"]["classes"]) == ("dark", "light")
