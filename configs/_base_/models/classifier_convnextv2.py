@@ -4,6 +4,5 @@ model = dict(
     num_classes=1000,
     head_init_scale=0.001,
     label_smoothing=0.1,
-    mixing=None,
     data_preprocessor=dict(type='convnextv2.FCMAEDataPreprocessor'),
 )
