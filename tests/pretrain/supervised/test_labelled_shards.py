@@ -105,8 +105,12 @@ def make(folder, kind):
     return SeededDataset(LabelledShards(str(folder / kind), pipeline, {"classes": CLASSES}))
 
 
+def keep(sample):
+    return sample
+
+
 def draw(dataset, sampler, workers=0):
-    loader = DataLoader(dataset, None, sampler=sampler, num_workers=workers)
+    loader = DataLoader(dataset, None, False, sampler, num_workers=workers, collate_fn=keep)
     for _, sample in zip(range(12), loader, strict=False):
         yield np.asarray(sample["img"]).tolist(), sample["gt_label"]
 
