@@ -14,6 +14,7 @@ from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.engine.seeding import SeededInfiniteSampler, SeededSampler
 from convnextv2.pretrain import UnlabelledShards
 from convnextv2.pretrain.supervised import LabelledImages, LabelledShards
+from convnextv2.pretrain.supervised.shard_index import read_index
 
 CLASSES = ("n01", "n02", "n03")
 LOAD = [{"type": "convnextv2.LoadImage"}]
@@ -76,6 +77,23 @@ def test_names_come_from_a_json_beside_the_shards(folder):
     (folder / "shards/classes.json").write_text(json.dumps({"cat": 0, "dog": 1, "wolf": 2}))
     found = LabelledShards(str(folder / "shards"), LOAD).metainfo["classes"]
     assert found == ("cat", "dog", "wolf")
+
+
+def test_where_images_lie_is_kept_until_a_shard_changes(folder):
+    shards = [("0", folder / "shards/0.tar"), ("1", folder / "shards/1.tar")]
+    first = read_index(shards, folder / "cache", kept=1)
+    (kept,) = (folder / "cache").iterdir()
+    time = kept.stat().st_mtime_ns
+    again = read_index(shards, folder / "cache", kept=1)
+    assert list(again.table) == list(first.table)
+    assert again[1:] == first[1:]
+    assert kept.stat().st_mtime_ns == time
+    kept.write_bytes(kept.read_bytes()[:100])  # damaged
+    assert list(read_index(shards, folder / "cache", kept=1).table) == list(first.table)
+    write_tar(shards[1][1], [("a.png", b"x"), ("a.cls", b"2")])
+    changed = read_index(shards, folder / "cache", kept=1)
+    assert [row["img_path"] for row in changed.table][4:] == [f"{folder}/shards/1.tar/a.png"]
+    assert len(list((folder / "cache").iterdir())) == 2
 
 
 WRONG = {
