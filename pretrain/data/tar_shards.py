@@ -74,7 +74,8 @@ def find_shards(patterns: list[str], cache_dir: Path) -> list[tuple[str, Path]]:
         Name, without folder and ``.tar``, and local path of each.
     """
     sources = [source for pattern in patterns for source in _expand(pattern)]
-    local = fetch([source for source in sources if _is_address(source)], cache_dir)
+    addresses = [source for source in sources if _is_address(source)]
+    local = fetch(addresses, cache_dir) if addresses else {}
     return [(_name(source), local.get(source, Path(source))) for source in sources]
 
 

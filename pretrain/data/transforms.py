@@ -78,10 +78,13 @@ class RandomFlips:
 
     def __call__(self, results: dict) -> dict:
         draws = np.random.rand(2)
+        image = results["img"]
+        # Not as views from right to left: to copy one costs 20 times what turning the pixels does.
         if draws[0] < self.horizontal:
-            results["img"] = results["img"][:, ::-1]
+            image = cv2.flip(image, 1).reshape(image.shape)  # it leaves out a single channel
         if draws[1] < self.vertical:
-            results["img"] = results["img"][::-1]
+            image = cv2.flip(image, 0).reshape(image.shape)
+        results["img"] = image
         return results
 
 

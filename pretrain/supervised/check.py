@@ -29,7 +29,7 @@ MOST = 1000
 # Times that a class may have the images of another before it is said; and before it is a warning.
 UNEVEN, VERY_UNEVEN = 10, 50
 # Images of which each is held against all others, and pairs of them that are looked at.
-MOST_COMPARED, MOST_PAIRS = 20_000, 5000
+MOST_COMPARED, MOST_PAIRS = 20_000, 1000
 # Of pictures that no reader here opens.
 OTHERS = (".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".ppm", ".pgm", ".raw")
 

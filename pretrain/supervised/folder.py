@@ -175,10 +175,9 @@ def _refuse_twins(table: ImageTable, hashes: np.ndarray, ann_file: str) -> None:
 def _look_for_files(table: ImageTable, ann_file: str) -> None:
     """Refuse a list that fits no file, as far as a few of its paths tell."""
     paths = [table[place]["img_path"] for place in spread(len(table), SAMPLE)]
-    reasons = [explain_missing(path) for path in paths]
-    if all(reasons):
+    if not any(map(os.path.exists, paths)):
         raise FileNotFoundError(
             f"{ann_file} fits no file: none of {len(paths)} looked for is there, such as "
-            f"{printable(paths[0])}, which {reasons[0]}; its paths are relative to "
+            f"{printable(paths[0])}, which {explain_missing(paths[0])}; its paths are relative to "
             f"{printable(table.folders[0])}, which data_root and data_prefix=dict(img=...) say"
         )

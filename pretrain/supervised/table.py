@@ -20,6 +20,7 @@ class ImageTable(Sequence):
 
     Attributes:
         folders: Folders, or shards, that hold the images.
+        names: Their paths from there, one after the other as bytes.
         columns: Whole numbers of all images, by what they are.
     """
 
@@ -28,7 +29,7 @@ class ImageTable(Sequence):
     ) -> None:
         self.folders = folders
         self.columns = columns
-        self._names = names
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.columns["start"])
@@ -42,11 +43,11 @@ class ImageTable(Sequence):
     def __getitem__(self, place: int | slice) -> "dict | ImageTable":
         if isinstance(place, slice):
             columns = {name: column[place] for name, column in self.columns.items()}
-            return ImageTable(self.folders, self._names, columns)
+            return ImageTable(self.folders, self.names, columns)
         row = {name: int(column[place]) for name, column in self.columns.items()}
         start, length = row.pop("start"), row.pop("length")
         folder = self.folders[row.pop("folder")]
-        name = os.fsdecode(self._names[start : start + length].tobytes())
+        name = os.fsdecode(self.names[start : start + length].tobytes())
         return {"img_path": os.path.join(folder, name), "folder": folder, **row}
 
 

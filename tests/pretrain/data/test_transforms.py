@@ -25,10 +25,13 @@ def test_a_long_image_is_cropped_all_the_same():
     assert RandomResizedCrop(32, scale=(0.9, 1.0))({"img": image})["img"].shape == (32, 32, 3)
 
 
-def test_flips_mirror_the_right_axis():
-    image = np.arange(6).reshape(2, 3, 1)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_flips_mirror_the_right_axis(channels, dtype):
+    image = np.arange(6 * channels, dtype=dtype).reshape(2, 3, channels)
     assert np.array_equal(RandomFlips(1, 0)({"img": image})["img"], image[:, ::-1])
     assert np.array_equal(RandomFlips(0, 1)({"img": image})["img"], image[::-1])
+    assert np.array_equal(RandomFlips(1, 1)({"img": image})["img"], image[::-1, ::-1])
     assert np.array_equal(RandomFlips(0, 0)({"img": image})["img"], image)
 
 

@@ -69,7 +69,11 @@ def test_a_part_that_lacks_a_class_keeps_the_numbers_of_training(folder):
 
 CSV = "file_name,width,label\ncat/1.png,14,wolf\n" + '"dog/1.png",14,"a cat"\n'
 LISTS = {
-    "names.txt": ("cat/1.png wolf\n\n ./dog/1.png\tcat\n", [1, 0], ("cat", "wolf")),
+    "names.txt": (
+        "cat/1.png wolf\n\ndog/.thumb.png lynx\n ./dog/1.png\tcat\n",
+        [1, 0],
+        ("cat", "wolf"),
+    ),
     "spaces.txt": ("cat/1.png\ta wolf\ndog/1.png\tthe cat\n", [0, 1], ("a wolf", "the cat")),
     "numbers.txt": ("cat/1.png 2\r\ndog/1.png 0\r\n", [2, 0], ("0", "1", "2")),
     "two.csv": ("cat/1.png;2\ndog/1.png;0\n", [2, 0], ("0", "1", "2")),

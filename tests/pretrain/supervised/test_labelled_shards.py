@@ -14,6 +14,7 @@ from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.engine.seeding import SeededInfiniteSampler, SeededSampler
 from convnextv2.pretrain import UnlabelledShards
 from convnextv2.pretrain.supervised import LabelledImages, LabelledShards
+from convnextv2.pretrain.supervised.shard_index import read_index
 
 CLASSES = ("n01", "n02", "n03")
 LOAD = [{"type": "convnextv2.LoadImage"}]
@@ -78,6 +79,23 @@ def test_names_come_from_a_json_beside_the_shards(folder):
     assert found == ("cat", "dog", "wolf")
 
 
+def test_where_images_lie_is_kept_until_a_shard_changes(folder):
+    shards = [("0", folder / "shards/0.tar"), ("1", folder / "shards/1.tar")]
+    first = read_index(shards, folder / "cache", kept=1)
+    (kept,) = (folder / "cache").iterdir()
+    time = kept.stat().st_mtime_ns
+    again = read_index(shards, folder / "cache", kept=1)
+    assert list(again.table) == list(first.table)
+    assert again[1:] == first[1:]
+    assert kept.stat().st_mtime_ns == time
+    kept.write_bytes(kept.read_bytes()[:100])  # damaged
+    assert list(read_index(shards, folder / "cache", kept=1).table) == list(first.table)
+    write_tar(shards[1][1], [("a.png", b"x"), ("a.cls", b"2")])
+    changed = read_index(shards, folder / "cache", kept=1)
+    assert [row["img_path"] for row in changed.table][4:] == [f"{folder}/shards/1.tar/a.png"]
+    assert len(list((folder / "cache").iterdir())) == 2
+
+
 WRONG = {
     "no label": ([("a.png", b"x"), ("a.cls", b"0"), ("b.png", b"x")], "b.png has no label"),
     "two": ([("a.png", b"x"), ("a.jpg", b"x"), ("a.cls", b"0")], "two images of one sample, a"),
@@ -105,8 +123,12 @@ def make(folder, kind):
     return SeededDataset(LabelledShards(str(folder / kind), pipeline, {"classes": CLASSES}))
 
 
+def keep(sample):
+    return sample
+
+
 def draw(dataset, sampler, workers=0):
-    loader = DataLoader(dataset, None, sampler=sampler, num_workers=workers)
+    loader = DataLoader(dataset, None, False, sampler, num_workers=workers, collate_fn=keep)
     for _, sample in zip(range(12), loader, strict=False):
         yield np.asarray(sample["img"]).tolist(), sample["gt_label"]
 
