@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# Of a mask, the patches whose errors count in the loss.
+COUNTED = {"hidden": torch.logical_not, "all": torch.ones_like}
+
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
     """Images (B, C, H, W) to patches (B, h*w, p*p*C), row by row; the channel runs fastest."""
