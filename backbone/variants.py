@@ -54,7 +54,7 @@ def _l2(x: Tensor) -> Tensor:
 
 
 def _statistics(x: Tensor) -> torch.dtype:
-    """At least float32: a sum over pixels overflows half precision."""
+    """At least float32: a sum over pixels may overflow half precision."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
@@ -154,7 +154,8 @@ class LRNResponse(ResponseNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise rows (B, N, C)."""
-        return self.norm(x.transpose(1, 2)).transpose(1, 2)
+        x32 = x.to(_statistics(x)).transpose(1, 2)  # a square may overflow half precision
+        return self.norm(x32).transpose(1, 2).to(x.dtype)
 
 
 @MODELS.register_module()
