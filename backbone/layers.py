@@ -6,6 +6,7 @@ some pixels exist, features are *rows* (B, N, C) with N pixels of each image.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Size, Tensor, nn
@@ -13,7 +14,7 @@ from torch import Size, Tensor, nn
 from convnextv2.engine.types import find_class
 from convnextv2.registry import MODELS
 
-from .grn import GRN, Convolve
+from .grn import GRN, Convolve, ResponseNorm
 
 # What makes a module: its class, its name in the registry, or a config of its name and options.
 Maker = Callable[..., nn.Module] | str | Mapping
@@ -69,7 +70,7 @@ class Block(nn.Module):
         self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
-        self.grn = resolve(response_norm)(4 * dim)
+        self.grn: ResponseNorm = resolve(response_norm)(4 * dim)
         self.pwconv2 = nn.Linear(4 * dim, dim)
         self.layer_scale = resolve(layer_scale)(dim)
         self.drop_path = DropPath(drop_path)
@@ -95,7 +96,7 @@ class Block(nn.Module):
         return self.layer_scale(self.grn.then_linear(x, self.pwconv2, convolve))
 
 
-def resolve(maker: Maker) -> Callable[..., nn.Module]:
+def resolve(maker: Maker) -> Callable[..., Any]:
     """What makes a module, of a class, a name such as ``convnextv2.GRN``, or a config.
 
     Raises:

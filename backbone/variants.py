@@ -5,6 +5,8 @@ block is `NoResponseNorm` with `LayerScale`. Rows (B, N, C) are of the pixels th
 every statistic here is over visible pixels only when a network is pre-trained.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,8 +68,13 @@ def _standardize(gx: Tensor) -> Tensor:
     return F.layer_norm(gx, gx.shape[-1:], eps=1e-6)
 
 
-AGGREGATIONS = {"l2": _l2, "l1": _l1, "average": _average}
-NORMALIZATIONS = {"divisive": _divide, "standardizing": _standardize, "none": lambda gx: gx}
+Statistic = Callable[[Tensor], Tensor]
+AGGREGATIONS: dict[str, Statistic] = {"l2": _l2, "l1": _l1, "average": _average}
+NORMALIZATIONS: dict[str, Statistic] = {
+    "divisive": _divide,
+    "standardizing": _standardize,
+    "none": lambda gx: gx,
+}
 
 
 @MODELS.register_module()
@@ -110,7 +117,7 @@ class GRNVariant(ResponseNorm):
         return (self.gamma * (x * nx) + self.beta + self.residual * x).to(x.dtype)
 
 
-def _choose(what: str, name: str, known: dict) -> object:
+def _choose(what: str, name: str, known: dict[str, Statistic]) -> Statistic:
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(known)}")
     return known[name]

@@ -6,6 +6,7 @@ stride * channels of the image), and names in `in_stages` the stages whose featu
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -104,9 +105,12 @@ class TransformerDecoder(FillHidden):
         if dim % 32:
             raise ValueError(f"decoder_dim of a transformer must be a multiple of 32, got {dim}")
         super().__init__(encoder_dims[-1], dim)
-        options = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
+        options: Any = {"activation": "gelu", "batch_first": True, "norm_first": True}
         self.blocks = nn.Sequential(
-            *(nn.TransformerEncoderLayer(dim, dim // 32, 4 * dim, **options) for _ in range(depth))
+            *(
+                nn.TransformerEncoderLayer(dim, dim // 32, 4 * dim, 0.0, **options)
+                for _ in range(depth)
+            )
         )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pred = nn.Linear(dim, cell_pixels)
@@ -184,16 +188,19 @@ class UNetDecoder(nn.Module):
     def forward(self, features: Sequence[Tensor], visible: Tensor) -> Tensor:
         """Predict the pixels of all cells; see `FCMAEDecoder.forward`."""
         given = dict(zip(self.in_stages, features, strict=True))
-        x = None
-        for i in reversed(range(4)):
-            parts = [] if x is None else [self.enlarge[i](x)]
-            if i in given:
-                hidden = resize_mask(visible[:, 0], given[i].shape[2:])
-                parts.append(self.filled[str(i)].fill(given[i], hidden).permute(0, 3, 1, 2))
-            x = self.levels[i](sum(parts))
+        filled = {i: self._fill(i, given[i], visible) for i in given}
+        x = self.levels[3](filled[3])
+        for i in (2, 1, 0):
+            x = self.enlarge[i](x)
+            x = self.levels[i](x + filled[i] if i in filled else x)
         x = _pointwise(self.pred, x.permute(0, 2, 3, 1))  # (B, 8h, 8w, 4*4*C)
         size = [4 * s for s in x.shape[1:3]]
         return patchify(unpatchify(x.flatten(1, 2), 4, *size), CELL)
+
+    def _fill(self, stage: int, features: Tensor, visible: Tensor) -> Tensor:
+        part = cast("FillHidden", self.filled[str(stage)])
+        visible = resize_mask(visible[:, 0], features.shape[2:])
+        return part.fill(features, visible).permute(0, 3, 1, 2)
 
 
 def _init(decoder: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """The fully convolutional masked autoencoder (paper, section 3.1)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -90,7 +91,7 @@ class FCMAE(BaseModel):
         self.patch_size = patch_size
         self.norm_pix = norm_pix
         self.loss_patches = loss_patches
-        self.decoder = resolve(decoder)(
+        self.decoder: Any = resolve(decoder)(
             self.backbone.channels,
             decoder_dim,
             decoder_depth,
