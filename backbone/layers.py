@@ -107,8 +107,8 @@ def resolve(maker: Maker) -> Callable[..., Any]:
     found = find_class(maker, MODELS)
     if found is None:
         raise ValueError(
-            f"{maker!r} is no layer: give a class, a name such as 'convnextv2.GRN', or a config "
-            "with the name as its type"
+            f"{maker!r} names no known class: give a class, a name such as 'convnextv2.GRN', or a "
+            "config with the name as its type"
         )
     options = {k: v for k, v in maker.items() if k != "type"} if isinstance(maker, Mapping) else {}
     return partial(found, **options)

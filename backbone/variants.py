@@ -169,7 +169,8 @@ class LRNResponse(ResponseNorm):
 class BNResponse(ResponseNorm):
     """Batch normalisation: of each channel, over the pixels of all images of a process's batch.
 
-    ``sync_bn='torch'`` of a config takes all processes' batches together.
+    ``sync_bn='torch'`` of a config takes all processes' batches together. With `with_cp` of the
+    backbone each batch counts twice in the running statistics.
     """
 
     def __init__(self, dim: int) -> None:

@@ -13,6 +13,7 @@ from convnextv2.backbone import (
     GRNVariant,
     LayerScale,
     NoResponseNorm,
+    load_pretrained,
 )
 from convnextv2.backbone.layers import resolve
 
@@ -169,12 +170,39 @@ def test_options_of_a_config_reach_the_layer():
 
 
 def test_what_is_unknown_is_named():
-    with pytest.raises(ValueError, match=r"'convnextv2.NoGRN' is no layer: give a class"):
+    with pytest.raises(ValueError, match=r"'convnextv2.NoGRN' names no known class: give"):
         resolve("convnextv2.NoGRN")
     with pytest.raises(ValueError, match="unknown aggregation 'l3'; choose one of l2, l1, average"):
         GRNVariant(4, aggregation="l3")
     with pytest.raises(ValueError, match="unknown normalization 'max'; choose one of divisive"):
         GRNVariant(4, normalization="max")
+
+
+@each_variant
+def test_weights_of_a_variant_fill_the_same_variant(variant, tmp_path):
+    """From a checkpoint of pre-training, every tensor, running statistics too."""
+    options = {"response_norm": VARIANTS[variant][0], "layer_scale": LayerScale}
+    trained = ConvNeXtV2("atto", output_norm=False, **options)
+    for tensor in trained.state_dict().values():
+        tensor.copy_(torch.rand(tensor.shape) * 9)
+    weights = {f"backbone.{name}": tensor for name, tensor in trained.state_dict().items()}
+    weights["decoder.mask_token"] = torch.zeros(8)
+    path = str(tmp_path / "epoch_1.pth")
+    torch.save({"state_dict": weights}, path)
+    net = ConvNeXtV2("atto", init_cfg={"type": "Pretrained", "checkpoint": path}, **options)
+    net.init_weights()
+    loaded = net.state_dict()
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(loaded[name], tensor), name
+
+
+def test_weights_of_v1_do_not_fill_v2_unnoticed(tmp_path):
+    path = str(tmp_path / "v1.pth")
+    v1 = ConvNeXtV2("atto", response_norm=NoResponseNorm, layer_scale=LayerScale)
+    torch.save(v1.state_dict(), path)
+    with pytest.raises(ValueError, match=r"24 missing, 12 unexpected"):
+        load_pretrained(ConvNeXtV2("atto"), path)
+    load_pretrained(ConvNeXtV2("atto"), path, strict=False)
 
 
 @each_variant
