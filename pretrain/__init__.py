@@ -8,8 +8,9 @@ from .data.transforms import (
     RandomFlips,
     RandomResizedCrop,
 )
-from .decoders import FCMAEDecoder
+from .decoders import FCMAEDecoder, TransformerDecoder, UNetDecoder
 from .encoders.dense import encode_dense
+from .encoders.masked_image import encode_masked_image
 from .encoders.minkowski import encode_minkowski
 from .encoders.packed import encode_packed
 from .fcmae import ENCODERS, FCMAE
@@ -30,9 +31,12 @@ __all__ = [
     "ReconstructionHook",
     "ReconstructionLoss",
     "ThroughputHook",
+    "TransformerDecoder",
+    "UNetDecoder",
     "UnlabelledImages",
     "UnlabelledShards",
     "encode_dense",
+    "encode_masked_image",
     "encode_minkowski",
     "encode_packed",
     "feature_diversity",
