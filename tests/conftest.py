@@ -1,5 +1,6 @@
 """What many tests share, made once, however many processes run the tests."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -10,6 +11,14 @@ import pytest
 from filelock import FileLock
 
 REPO = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of every collection of garbage.
+
+    mmengine's data sets ask for one when they are built, which takes up to a second else.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
