@@ -1,5 +1,6 @@
 """A few pictures of each validation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -62,16 +63,39 @@ class ValidationPicturesHook(Hook):
         if not isinstance(task, PredictingTask):
             raise ValueError("this task has nothing to draw")
         dataset = runner.val_dataloader.dataset
-        names = dataset.metainfo["classes"]
-        palette = complete_palette(dataset.metainfo.get("palette"), len(names))
         picture = to_rgb(read_image(dataset, sample.img_path))
-        found = task.draw_found(picture, sample, palette, 1, names, self.score_thr)
-        truth = task.draw_truth(picture, sample, palette)
-        row = np.concatenate([picture, truth, found], axis=1)
+        pair = draw_beside(task, picture, sample, dataset.metainfo, self.score_thr)
+        row = np.concatenate([picture, pair], axis=1)
         factor = self.max_side / max(row.shape)
         if factor < 1:
             row = cv2.resize(row, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         return row
+
+
+def draw_beside(
+    task: PredictingTask,
+    picture: np.ndarray,
+    sample: Any,
+    metainfo: Mapping[str, Any],
+    score_thr: float,
+) -> np.ndarray:
+    """Truth and prediction, side by side.
+
+    Args:
+        task: Of the model.
+        picture: (H, W, 3), uint8.
+        sample: A data sample on the CPU, with what was found and what is there.
+        metainfo: The data set's: its classes, and its palette if it has one.
+        score_thr: What scores less is not drawn.
+
+    Returns:
+        (H, 2 * W, 3), uint8.
+    """
+    names = metainfo["classes"]
+    palette = complete_palette(metainfo.get("palette"), len(names))
+    truth = task.draw_truth(picture, sample, palette)
+    found = task.draw_found(picture, sample, palette, 1, names, score_thr)
+    return np.concatenate([truth, found], axis=1)
 
 
 def read_image(dataset: BaseDataset, path: str) -> np.ndarray:
