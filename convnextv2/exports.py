@@ -1,0 +1,252 @@
+"""Networks as files that run elsewhere: what all tasks share.
+
+A task makes an `Exportable`; `write` traces it once by torch.export and writes it as ONNX or as
+torch's own program, and `verify` holds the file against the model that it was made of.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from convnextv2 import runtime
+from convnextv2.engine.errors import InputError
+from convnextv2.engine.types import find_class, is_a, walk_datasets, without_labels
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from convnextv2.preprocessing import BandNormalization
+
+ABOUT_FILE = "about.json"  # in torch's program
+_LARGEST_ONNX = 2**31  # bytes that a protobuf message may have
+
+
+class Difference(NamedTuple):
+    """How far a file's results are from the model's, in one respect."""
+
+    what: str
+    found: float
+    allowed: float
+
+
+class Exportable(ABC):
+    """A model that can leave this project.
+
+    Attributes:
+        network: Images (B, C, H, W), float32, of one size, in the units of the files, to a dict of
+            tensors; in evaluation mode, on the CPU.
+        outputs: Their names, in the order of the dict.
+        about: What `runtime.Predictor` needs to know.
+        translations: The onnxscript function of each operation that torch's exporter does not know.
+    """
+
+    network: nn.Module
+    outputs: tuple[str, ...]
+    about: dict[str, Any]
+    translations: Mapping[Callable, Callable] = {}
+
+    @abstractmethod
+    def predict(self, image: np.ndarray) -> Any:
+        """What the model finds in an image (H, W, C): the sample of a prediction."""
+
+    @abstractmethod
+    def compare(self, expected: Any, found: Any) -> list[Difference]:
+        """What `predict` gave beside what the file gave, with arrays in the place of tensors."""
+
+
+def write(exportable: Exportable, path: Path, kind: str) -> None:
+    """Write the network, traced for any batch, height and width.
+
+    Args:
+        exportable: The model.
+        path: Of the file.
+        kind: ``onnx`` or ``torch``.
+
+    Raises:
+        InputError: torch cannot trace it, or the file would be larger than its form allows.
+    """
+    network = exportable.network.eval()
+    size = sum(p.numel() * p.element_size() for p in network.parameters())
+    if kind == "onnx" and size > _LARGEST_ONNX:
+        raise InputError(
+            f"the weights have {size} bytes, and an ONNX file can have {_LARGEST_ONNX}: use "
+            "--to torch"
+        )
+    program = trace(network, exportable.about["image"]["channels"])
+    about = json.dumps(exportable.about)
+    if kind == "torch":
+        torch.export.save(program, path, extra_files={ABOUT_FILE: about})
+        return
+    table = dict(exportable.translations)
+    found: Any = torch.onnx.export(
+        program, dynamo=True, custom_translation_table=table, verbose=False
+    )
+    for output, name in zip(found.model.graph.outputs, exportable.outputs, strict=True):
+        output.name = name
+    found.model.metadata_props[runtime.KEY] = about
+    found.save(path)
+
+
+def trace(network: nn.Module, channels: int) -> torch.export.ExportedProgram:
+    """The network as one graph.
+
+    Raises:
+        InputError: torch cannot trace it.
+    """
+    auto = torch.export.Dim.DYNAMIC
+    # Of any size: what is made of it holds for all.
+    images = torch.rand(2, channels, 96, 160) * 255
+    shapes = {"image": {0: auto, 2: auto, 3: auto}}
+    with torch.no_grad():
+        return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
+
+
+class TorchGraph:
+    """torch's own program, as a `runtime.Graph`."""
+
+    def __init__(self, path: str | Path) -> None:
+        files = {ABOUT_FILE: ""}
+        self._run = torch.export.load(path, extra_files=files).module()
+        self.about = runtime.read_about(files[ABOUT_FILE], path)
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs, by name."""
+        with torch.no_grad():
+            found = self._run(torch.from_numpy(images))
+        return {name: value.numpy() for name, value in found.items()}
+
+
+def verify(
+    exportable: Exportable, path: Path, kind: str, images: Iterable[np.ndarray]
+) -> list[Difference]:
+    """The largest differences between a file and the model that it was made of.
+
+    Args:
+        exportable: The model.
+        path: Of the file.
+        kind: ``onnx`` or ``torch``.
+        images: (H, W, C), as the config loads them.
+
+    Raises:
+        InputError: One is larger than it may be.
+    """
+    graph = runtime.OnnxGraph(path) if kind == "onnx" else TorchGraph(path)
+    predictor = runtime.Predictor(graph)
+    largest: dict[str, Difference] = {}
+    for image in images:
+        (found,) = predictor(image)
+        for difference in exportable.compare(exportable.predict(image), found.sample):
+            known = largest.get(difference.what, difference)
+            largest[difference.what] = max(known, difference, key=lambda d: d.found)
+    for what, found, allowed in largest.values():
+        if not found <= allowed:
+            raise InputError(
+                f"the exported model was not written: {what} differs by {found:.2g} from torch's, "
+                f"and {allowed:.2g} is allowed"
+            )
+    return list(largest.values())
+
+
+class Normalization(nn.Module):
+    """Images in the units of the files to what the backbone takes.
+
+    Args:
+        preprocessor: The model's.
+
+    Raises:
+        InputError: It is none of this project's, or knows no mean.
+    """
+
+    def __init__(self, preprocessor: BandNormalization) -> None:
+        super().__init__()
+        if not is_a(type(preprocessor), "convnextv2.preprocessing.BandNormalization"):
+            kind = type(preprocessor).__name__
+            raise InputError(
+                f"model.data_preprocessor is a {kind}; those of this project can be exported: "
+                "convnextv2.DetDataPreprocessor, convnextv2.SegDataPreProcessor"
+            )
+        if not preprocessor.is_known():
+            raise InputError("the checkpoint does not know mean and std of its images")
+        self.bgr_to_rgb = preprocessor.bgr_to_rgb and len(preprocessor.mean) == 3
+        self.register_buffer("mean", preprocessor.mean.clone())
+        self.register_buffer("std", preprocessor.std.clone())
+
+    mean: Tensor
+    std: Tensor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, H, W), normalised."""
+        image = image.flip(1) if self.bgr_to_rgb else image
+        return (image - self.mean) / self.std
+
+
+def describe_images(cfg: Config, channels: int) -> dict[str, Any]:
+    """What `runtime.Predictor` does with an image before the network has it.
+
+    Args:
+        cfg: Its test data's pipeline loads, resizes at most, and packs.
+        channels: Of the images.
+
+    Raises:
+        InputError: There are other steps.
+    """
+    from mmengine.registry import TRANSFORMS
+
+    scope = cfg.get("default_scope")
+    _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
+    load, *steps = without_labels(deepcopy(entry["pipeline"]), scope)
+    about: dict[str, Any] = {
+        "channels": channels,
+        "channel_order": load.get("channel_order", "bgr"),
+        "dtype": load.get("dtype"),
+        "resize": None,
+        "smallest": 32,
+    }
+    for step in steps:
+        found = find_class(step, TRANSFORMS, scope)
+        if is_a(found, "mmcv.transforms.processing.Resize") and about["resize"] is None:
+            about["resize"] = _describe_resizing(step)
+        elif found is None or not found.__name__.startswith("Pack"):
+            raise InputError(
+                f"test_dataloader's pipeline has {step.get('type')}, which cannot be exported: "
+                "only loading, one Resize and packing can"
+            )
+    return about
+
+
+def _describe_resizing(step: dict) -> dict[str, Any]:
+    scale = step.get("scale")
+    options = {k: v for k, v in step.items() if k not in ("type", "scale", "keep_ratio")}
+    if (
+        not isinstance(scale, (tuple, list))
+        or options.get("interpolation", "bilinear") != "bilinear"
+    ):
+        raise InputError(
+            "test_dataloader's Resize cannot be exported: it must have scale=(W, H), bilinear"
+        )
+    return {"scale": list(scale), "keep_ratio": bool(step.get("keep_ratio", False))}
+
+
+def find_images(cfg: Config, number: int = 3) -> list[str]:
+    """Paths of the first images of a config's test data, or of its training data; may be empty."""
+    from mmengine.registry import DATASETS
+
+    for loader in ("test_dataloader", "train_dataloader"):
+        for _, entry in walk_datasets((cfg.get(loader) or {}).get("dataset")):
+            try:
+                dataset = DATASETS.build({**entry, "pipeline": []})
+                infos = [dataset.get_data_info(i) for i in range(min(number, len(dataset)))]
+            except (OSError, ValueError):
+                continue
+            if infos:
+                return [info["img_path"] for info in infos]
+    return []
