@@ -150,7 +150,7 @@ def verify(
     for what, found, allowed in largest.values():
         if not found <= allowed:
             raise InputError(
-                f"the exported model was not written: {what} differs by {found:.2g} from torch's, "
+                f"not written, for the file is no copy of the model. {what}: {found:.2g} from torch's, "
                 f"and {allowed:.2g} is allowed"
             )
     return list(largest.values())

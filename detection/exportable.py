@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 HARD_NMS = {"type": "nms", "iou_threshold": 0.5}
-SAME = 0.9  # overlap of two boxes that are the same object's
+NEAR = 4  # pixels between the corners of two boxes that are the same object's, at most
 # What may differ: the share of objects that only one of both has (two boxes that overlap by just
-# the threshold), pixels, scores, and the share of a mask's pixels.
-ALONE, PIXELS, SCORES, MASK = 0.02, 0.5, 5e-3, 0.02
+# the threshold), pixels, scores, and the share of all masks' pixels.
+ALONE, PIXELS, SCORES, MASK = 0.02, 0.5, 5e-3, 5e-3
 _HEADS = "mmdet.models.roi_heads"
 _PARTS = {
     "rpn_head": ("mmdet.models.dense_heads.rpn_head.RPNHead",),
@@ -78,7 +78,7 @@ class ExportableDetector(Exportable):
         return next(self._predictor(image)).sample
 
     def compare(self, expected: Any, found: Any) -> list[Difference]:
-        """The objects of both, by pairs that overlap most."""
+        """The objects of both, by pairs that are nearest."""
         mine = {name: value.numpy() for name, value in expected.pred_instances.items()}
         return compare_objects(mine, vars(found.pred_instances))
 
@@ -129,36 +129,26 @@ def compare_objects(expected: dict, found: dict) -> list[Difference]:
         return float(gap.max(initial=0))
 
     differences = [
-        Difference("the share of objects that one of both has", alone / number, ALONE),
-        Difference("a box, in pixels,", largest("bboxes"), PIXELS),
+        Difference("the objects: a share of them that only one has", alone / number, ALONE),
+        Difference("a box, in pixels", largest("bboxes"), PIXELS),
         Difference("a score", largest("scores"), SCORES),
     ]
     if "masks" in expected:
         one, two = expected["masks"][mine], found["masks"][other]
-        either = np.maximum((one | two).sum((1, 2)), 1)
-        wrong = float(((one ^ two).sum((1, 2)) / either).max(initial=0))
-        differences.append(Difference("the share of a mask's pixels that", wrong, MASK))
+        wrong = float((one ^ two).sum() / max((one | two).sum(), 1))
+        differences.append(Difference("a share of the masks' pixels", wrong, MASK))
     return differences
 
 
 def pair_objects(expected: dict, found: dict) -> list[tuple[int, int]]:
-    """Numbers of the objects of one label in both that overlap most, each once."""
-    overlaps = overlap(expected["bboxes"], found["bboxes"])
-    overlaps[expected["labels"][:, None] != found["labels"][None]] = 0
+    """Numbers of the objects of one label in both that are nearest to each other, each once."""
     pairs, free = [], np.ones(len(found["scores"]), bool)
-    for number, row in enumerate(overlaps):
-        # Of boxes that are equal, the one whose score is.
-        near = np.abs(found["scores"] - expected["scores"][number])
-        best = np.where(free & (row >= SAME), row - near, -np.inf)
-        if len(best) and np.isfinite(best.max()):
-            pairs.append((number, int(best.argmax())))
+    for number, box in enumerate(expected["bboxes"]):
+        apart = np.abs(found["bboxes"] - box).max(1)
+        possible = free & (found["labels"] == expected["labels"][number]) & (apart <= NEAR)
+        if possible.any():
+            # Of boxes that are equal, the one whose score is.
+            apart = apart + np.abs(found["scores"] - expected["scores"][number])
+            pairs.append((number, int(np.where(possible, apart, np.inf).argmin())))
             free[pairs[-1][1]] = False
     return pairs
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union (n, m) of boxes (n, 4) and (m, 4)."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    common = sides.clip(0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
-    return common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-9)
