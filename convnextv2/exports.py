@@ -150,8 +150,8 @@ def verify(
     for what, found, allowed in largest.values():
         if not found <= allowed:
             raise InputError(
-                f"not written, for the file is no copy of the model. {what}: {found:.2g} from torch's, "
-                f"and {allowed:.2g} is allowed"
+                f"not written, for the file is no copy of the model. {what}: {found:.2g} from "
+                f"torch's, and {allowed:.2g} is allowed"
             )
     return list(largest.values())
 
@@ -224,16 +224,16 @@ def describe_images(cfg: Config, channels: int) -> dict[str, Any]:
 
 
 def _describe_resizing(step: dict) -> dict[str, Any]:
-    scale = step.get("scale")
-    options = {k: v for k, v in step.items() if k not in ("type", "scale", "keep_ratio")}
-    if (
-        not isinstance(scale, (tuple, list))
-        or options.get("interpolation", "bilinear") != "bilinear"
-    ):
+    scale, factor = step.get("scale"), step.get("scale_factor")
+    if isinstance(scale, int) or step.get("interpolation", "bilinear") != "bilinear":
         raise InputError(
-            "test_dataloader's Resize cannot be exported: it must have scale=(W, H), bilinear"
+            "test_dataloader's Resize cannot be exported: it must have scale=(W, H) or "
+            "scale_factor, and be bilinear"
         )
-    return {"scale": list(scale), "keep_ratio": bool(step.get("keep_ratio", False))}
+    if factor is not None:
+        factor = list(factor) if isinstance(factor, (tuple, list)) else [factor, factor]
+    keep_ratio = bool(step.get("keep_ratio", False))
+    return {"scale": scale and list(scale), "factor": factor, "keep_ratio": keep_ratio}
 
 
 def find_images(cfg: Config, number: int = 3) -> list[str]:

@@ -248,13 +248,21 @@ def read_image(path: str | Path, rgb: bool) -> np.ndarray:
     return image if rgb or image.shape[2] != 3 else np.ascontiguousarray(image[..., ::-1])
 
 
-def resized_size(shape: Sequence[int], scale: Sequence[int], keep_ratio: bool) -> tuple[int, int]:
-    """(H, W) that mmcv's ``Resize`` makes of an image; `scale` is (W, H) as there."""
+def resized_size(
+    shape: Sequence[int],
+    scale: Sequence[int] | None,
+    factor: Sequence[float] | None,
+    keep_ratio: bool,
+) -> tuple[int, int]:
+    """(H, W) that mmcv's ``Resize`` makes of an image; scale and factor are (W, H) as there."""
     height, width = shape
+    if scale is None:
+        x, y = factor or (1, 1)
+        scale = int(width * x + 0.5), int(height * y + 0.5)
     if not keep_ratio:
         return scale[1], scale[0]
-    factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
-    return int(height * factor + 0.5), int(width * factor + 0.5)
+    ratio = min(max(scale) / max(height, width), min(scale) / min(height, width))
+    return int(height * ratio + 0.5), int(width * ratio + 0.5)
 
 
 def resize(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -363,21 +371,19 @@ def paste(
     """
     pasted = np.zeros((len(masks), *shape), bool)
     for mask, (x1, y1, x2, y2), target in zip(masks, boxes, pasted, strict=True):
+        rows, y = _places(y1, y2, mask.shape[0], shape[0])
+        columns, x = _places(x1, x2, mask.shape[1], shape[1])
         # One cell more than the box: there the mask fades to 0.
-        framed = np.pad(mask, 1)
-        rows, columns = (
-            np.arange(max(int(start) - 1, 0), min(int(np.ceil(end)) + 1, side))
-            for start, end, side in ((y1, y2, shape[0]), (x1, x2, shape[1]))
-        )
-        y, x = (
-            (pixels + np.float32(0.5) - start) / max(end - start, np.float32(1e-6)) * cells + 0.5
-            for pixels, start, end, cells in (
-                (rows, y1, y2, mask.shape[0]),
-                (columns, x1, x2, mask.shape[1]),
-            )
-        )
-        target[rows[:, None], columns] = _sample(framed, y, x) >= threshold
+        target[rows[:, None], columns] = _sample(np.pad(mask, 1), y, x) >= threshold
     return pasted
+
+
+def _places(start: float, end: float, cells: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels from start to end, and where in a framed mask their centres are."""
+    pixels = np.arange(max(int(start) - 1, 0), min(int(np.ceil(end)) + 1, side))
+    if end <= start:  # a box of no size: mmdet takes the middle
+        return pixels, np.full(len(pixels), cells / 2 + 0.5, np.float32)
+    return pixels, (pixels + np.float32(0.5) - start) / (end - start) * cells + np.float32(0.5)
 
 
 def _sample(mask: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:

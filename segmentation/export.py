@@ -66,7 +66,9 @@ class ExportableSegmenter(Exportable):
     def compare(self, expected: Any, found: Any) -> list[Difference]:
         """The share of pixels that have another label."""
         other = expected.pred_sem_seg.data.numpy() != found.pred_sem_seg.data
-        return [Difference("the labels of a share of the pixels", float(other.mean()), OTHER_LABELS)]
+        return [
+            Difference("the labels of a share of the pixels", float(other.mean()), OTHER_LABELS)
+        ]
 
 
 class SegmenterGraph(nn.Module):
