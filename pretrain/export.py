@@ -29,6 +29,9 @@ class ExportableEncoder(Exportable):
         cfg: The config.
         checkpoint: Path or address.
 
+    Attributes:
+        model: The whole of it.
+
     Raises:
         InputError: The checkpoint does not fit, or something cannot be exported.
     """
@@ -42,7 +45,7 @@ class ExportableEncoder(Exportable):
 
         init_default_scope(cfg.get("default_scope", "mmengine"))
         cfg.model.backbone.init_cfg = None
-        model = MODELS.build(cfg.model).eval()
+        self.model = model = MODELS.build(cfg.model).eval()
         try:
             model.load_state_dict(read_checkpoint(checkpoint))
         except RuntimeError as error:

@@ -109,7 +109,7 @@ def test_the_graph_finds_what_mmdet_finds(name, images, tmp_path):
         assert (objects.labels == expected.labels.numpy()).mean() > 0.9  # but for equal scores
         if "mask" in name:
             assert objects.masks.shape == (len(expected), *image.shape[:2])
-    assert total > 50
+    assert total > 20
 
     # Several images at once, one of them without objects.
     blank = [images[0], np.zeros_like(images[0]), images[2]]

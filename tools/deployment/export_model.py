@@ -99,10 +99,14 @@ def export(
     Raises:
         InputError: It cannot be exported, or is too far from torch: then nothing is written.
     """
+    import logging
+
     from convnextv2 import runtime
     from convnextv2.exports import verify, write
     from convnextv2.files import AtomicLocalBackend, written_whole
 
+    # It would name each operation of torchvision, which is not there.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with written_whole(out) as partial:
         write(exportable, partial, kind)
         differences = verify(exportable, partial, kind, images)
