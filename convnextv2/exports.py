@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from convnextv2 import runtime
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.types import find_class, is_a, walk_datasets, without_labels
+from convnextv2.half_weights import store_halves
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from convnextv2.preprocessing import BandNormalization
 
 ABOUT_FILE = "about.json"  # in torch's program
+AXES = {0: "batch", 2: "height", 3: "width"}  # of images, of any length
 _LARGEST_ONNX = 2**31  # bytes that a protobuf message may have
 
 
@@ -63,23 +65,24 @@ class Exportable(ABC):
         """What `predict` gave beside what the file gave, with arrays in the place of tensors."""
 
 
-def write(exportable: Exportable, path: Path, kind: str) -> None:
+def write(exportable: Exportable, path: Path, kind: str, weights: str = "float32") -> None:
     """Write the network, traced for any batch, height and width.
 
     Args:
         exportable: The model.
         path: Of the file.
         kind: ``onnx`` or ``torch``.
+        weights: ``float32``, or ``float16`` as which ONNX files can store them.
 
     Raises:
         InputError: torch cannot trace it, or the file would be larger than its form allows.
     """
     network = exportable.network.eval()
-    size = sum(p.numel() * p.element_size() for p in network.parameters())
+    size = sum(p.numel() for p in network.parameters()) * np.dtype(weights).itemsize
     if kind == "onnx" and size > _LARGEST_ONNX:
         raise InputError(
             f"the weights have {size} bytes, and an ONNX file can have {_LARGEST_ONNX}: use "
-            "--to torch"
+            "--weights float16 or --to torch"
         )
     program = trace(network, exportable.about["image"]["channels"])
     about = json.dumps(exportable.about)
@@ -90,10 +93,24 @@ def write(exportable: Exportable, path: Path, kind: str) -> None:
     found: Any = torch.onnx.export(
         program, dynamo=True, custom_translation_table=table, verbose=False
     )
-    for output, name in zip(found.model.graph.outputs, exportable.outputs, strict=True):
-        output.name = name
+    _name_values(found.model.graph, exportable.outputs)
     found.model.metadata_props[runtime.KEY] = about
+    if weights == "float16":
+        store_halves(found.model)
     found.save(path)
+
+
+def _name_values(graph: Any, outputs: Sequence[str]) -> None:
+    """Name the outputs, and their axes as those of the images."""
+    import onnx_ir as ir
+
+    (given,) = graph.inputs
+    names = {str(given.shape[axis]): name for axis, name in AXES.items()}
+    for output, name in zip(graph.outputs, outputs, strict=True):
+        output.name = name
+    for value in (given, *graph.outputs):
+        lengths = [length if isinstance(length, int) else str(length) for length in value.shape]
+        value.shape = ir.Shape([names.get(length, length) for length in lengths])
 
 
 def trace(network: nn.Module, channels: int) -> torch.export.ExportedProgram:
@@ -102,10 +119,9 @@ def trace(network: nn.Module, channels: int) -> torch.export.ExportedProgram:
     Raises:
         InputError: torch cannot trace it.
     """
-    auto = torch.export.Dim.DYNAMIC
     # Of any size: what is made of it holds for all.
     images = torch.rand(2, channels, 96, 160) * 255
-    shapes = {"image": {0: auto, 2: auto, 3: auto}}
+    shapes = {"image": dict.fromkeys(AXES, torch.export.Dim.DYNAMIC)}
     with torch.no_grad():
         return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
 

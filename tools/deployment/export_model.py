@@ -39,7 +39,15 @@ def main() -> None:
     parser.add_argument(
         "--images", nargs="+", help="to compare results on; default: the config's first three"
     )
+    parser.add_argument(
+        "--weights",
+        choices=["float32", "float16"],
+        default="float32",
+        help="as which ONNX stores them; float16 takes half the bytes, and float32 is computed",
+    )
     args = parser.parse_args()
+    if args.to == "torch" and args.weights == "float16":
+        parser.error("--weights float16 is for --to onnx")
 
     from convnextv2.engine.config import read_config
     from convnextv2.engine.outputs import check_file
@@ -56,7 +64,7 @@ def main() -> None:
     exportable = task.make_exportable(cfg, args.checkpoint)
     images = read_images(exportable.about["image"], cfg, args.images)
     out = Path(args.out)
-    for what, found, allowed in export(exportable, out, args.to, images):
+    for what, found, allowed in export(exportable, out, args.to, images, args.weights):
         print(f"{what}: at most {found:.2g} from torch's, and {allowed:.2g} is allowed")
     size = out.stat().st_size / 1e6
     print(f"{out}: {size:.1f} MB, compared with torch on {len(images)} images")
@@ -92,7 +100,11 @@ def read_images(about: dict, cfg: "Config", paths: list[str] | None) -> "list[np
 
 
 def export(
-    exportable: "Exportable", out: Path, kind: str, images: "list[np.ndarray]"
+    exportable: "Exportable",
+    out: Path,
+    kind: str,
+    images: "list[np.ndarray]",
+    weights: str = "float32",
 ) -> "list[Difference]":
     """Write the file and, beside it, what runs it; returns how far it is from torch.
 
@@ -108,7 +120,7 @@ def export(
     # It would name each operation of torchvision, which is not there.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with written_whole(out) as partial:
-        write(exportable, partial, kind)
+        write(exportable, partial, kind, weights)
         differences = verify(exportable, partial, kind, images)
     if kind == "onnx":
         AtomicLocalBackend().put(Path(runtime.__file__).read_bytes(), out.with_name(RUNTIME))
