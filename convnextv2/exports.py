@@ -209,7 +209,7 @@ def describe_images(cfg: Config, channels: int) -> dict[str, Any]:
     """What `runtime.Predictor` does with an image before the network has it.
 
     Args:
-        cfg: Its test data's pipeline loads, resizes at most, and packs.
+        cfg: Its test data's pipeline loads, does some of `STEPS`, and packs.
         channels: Of the images.
 
     Raises:
@@ -220,36 +220,50 @@ def describe_images(cfg: Config, channels: int) -> dict[str, Any]:
     scope = cfg.get("default_scope")
     _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
     load, *steps = without_labels(deepcopy(entry["pipeline"]), scope)
-    about: dict[str, Any] = {
+    described = []
+    for step in steps:
+        found = find_class(step, TRANSFORMS, scope)
+        if found is not None and found.__name__.startswith("Pack"):
+            continue
+        describe = next((STEPS[name] for name in STEPS if is_a(found, name)), None)
+        if describe is None:
+            raise InputError(
+                f"test_dataloader's pipeline has {step.get('type')}, which cannot be exported: "
+                f"{', '.join(name.rpartition('.')[2] for name in STEPS)} can"
+            )
+        described.append(describe(TRANSFORMS.build(step)))
+    return {
         "channels": channels,
         "channel_order": load.get("channel_order", "bgr"),
         "dtype": load.get("dtype"),
-        "resize": None,
+        "steps": described,
         "smallest": 32,
     }
-    for step in steps:
-        found = find_class(step, TRANSFORMS, scope)
-        if is_a(found, "mmcv.transforms.processing.Resize") and about["resize"] is None:
-            about["resize"] = _describe_resizing(step)
-        elif found is None or not found.__name__.startswith("Pack"):
-            raise InputError(
-                f"test_dataloader's pipeline has {step.get('type')}, which cannot be exported: "
-                "only loading, one Resize and packing can"
-            )
-    return about
 
 
-def _describe_resizing(step: dict) -> dict[str, Any]:
-    scale, factor = step.get("scale"), step.get("scale_factor")
-    if isinstance(scale, int) or step.get("interpolation", "bilinear") != "bilinear":
-        raise InputError(
-            "test_dataloader's Resize cannot be exported: it must have scale=(W, H) or "
-            "scale_factor, and be bilinear"
-        )
-    if factor is not None:
-        factor = list(factor) if isinstance(factor, (tuple, list)) else [factor, factor]
-    keep_ratio = bool(step.get("keep_ratio", False))
-    return {"scale": scale and list(scale), "factor": factor, "keep_ratio": keep_ratio}
+def _describe_resizing(step: Any) -> dict[str, Any]:
+    if step.interpolation != "bilinear" or (step.scale is None and step.scale_factor is None):
+        raise InputError("test_dataloader's Resize must be bilinear to be exported")
+    factor = step.scale_factor
+    if factor is not None and not isinstance(factor, (tuple, list)):
+        factor = (factor, factor)
+    scale = None if step.scale is None else list(step.scale)
+    factor = None if factor is None else list(factor)
+    return {"step": "resize", "scale": scale, "factor": factor, "keep_ratio": step.keep_ratio}
+
+
+_CROPS = "convnextv2.pretrain.supervised.evaluation_crops"
+# Full name of a transform, and what `runtime.Predictor` is told of it.
+STEPS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "mmcv.transforms.processing.Resize": _describe_resizing,
+    f"{_CROPS}.ResizeShorter": lambda step: {
+        "step": "resize_shorter",
+        "size": list(step.size),
+        "crop_ratio": step.crop_ratio,
+    },
+    f"{_CROPS}.CenterCrop": lambda step: {"step": "crop_centre", "size": list(step.size)},
+    f"{_CROPS}.Warp": lambda step: {"step": "warp", "size": list(step.size)},
+}
 
 
 def find_images(cfg: Config, number: int = 3) -> list[str]:

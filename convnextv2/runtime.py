@@ -81,8 +81,9 @@ class Prediction(NamedTuple):
     image: np.ndarray
     """(H, W, C) as the network's images are loaded: BGR, or RGB of a pre-training."""
     sample: SimpleNamespace
-    """In pixels of `image`: ``pred_instances`` (`Instances`), ``pred_sem_seg.data`` (1, H, W) or,
-    of an encoder, ``features`` (C, H/32, W/32) and ``pooled`` (C,)."""
+    """In pixels of `image`: ``pred_instances`` (`Instances`); ``pred_sem_seg.data`` (1, H, W); of a
+    classifier ``pred_scores`` (classes,) and ``pred_label`` (1,); or, of an encoder, ``features``
+    (C, H/32, W/32) and ``pooled`` (C,)."""
 
 
 class Instances:
@@ -184,10 +185,11 @@ class Predictor:
             raise ValueError(
                 f"{name}: shape {image.shape}, expected (H, W, C) of {about['channels']} bands"
             )
-        if about["resize"] is None:
-            return _Prepared(source, image, image)
-        size = resized_size(image.shape[:2], **about["resize"])
-        return _Prepared(source, image, resize(image, size))
+        prepared = image
+        for step in about["steps"]:
+            options = {name: value for name, value in step.items() if name != "step"}
+            prepared = _STEPS[step["step"]](prepared, **options)
+        return _Prepared(source, image, prepared)
 
     def _run(self, batch: list[_Prepared]) -> Iterator[Prediction]:
         images = np.stack([sample.resized for sample in batch]).astype(np.float32)
@@ -263,6 +265,64 @@ def resized_size(
         return scale[1], scale[0]
     ratio = min(max(scale) / max(height, width), min(scale) / min(height, width))
     return int(height * ratio + 0.5), int(width * ratio + 0.5)
+
+
+def resize_to_scale(image: np.ndarray, **options: Any) -> np.ndarray:
+    """mmcv's ``Resize``; options as of `resized_size`."""
+    return resize(image, resized_size(image.shape[:2], **options))
+
+
+def resize_shorter(image: np.ndarray, size: Sequence[int], crop_ratio: float) -> np.ndarray:
+    """As the classifiers' ``ResizeShorter`` does it, for a crop (H, W) of a size."""
+    height, width = image.shape[:2]
+    least_height, least_width = (int(side / crop_ratio) for side in size)
+    if least_height * width >= least_width * height:
+        return resize_bicubic(image, (least_height, width * least_height // height))
+    return resize_bicubic(image, (height * least_width // width, least_width))
+
+
+def crop_centre(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The middle (H, W) of an image, as the classifiers' ``CenterCrop`` cuts it out."""
+    top, left = (round((side - s) / 2) for side, s in zip(image.shape[:2], size, strict=True))
+    return image[top : top + size[0], left : left + size[1]]
+
+
+def resize_bicubic(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """An image (H, W, C) of another size, bicubic with antialiasing, by the rule of Pillow.
+
+    Colours of 8 bits in Pillow's whole numbers: to the bit, where that begins with the rows.
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    whole = image.dtype == np.uint8 and image.shape[2] == 3
+    numbers = image.astype(np.int64 if whole else np.float64)
+    for axis in (1, 0):
+        weights = _bicubic(image.shape[axis], size[axis])
+        if whole:  # Pillow rounds after each axis
+            exact = np.trunc(weights * 2**22 + np.copysign(0.5, weights)).astype(np.int64)
+            sums = np.moveaxis(np.tensordot(exact, numbers, (1, axis)), 0, axis)
+            numbers = ((sums + 2**21) >> 22).clip(0, 255)
+        else:
+            numbers = np.moveaxis(np.tensordot(weights, numbers, (1, axis)), 0, axis)
+    if image.dtype.kind in "iu":
+        limits = np.iinfo(image.dtype)
+        numbers = np.rint(numbers).clip(limits.min, limits.max)
+    return numbers.astype(image.dtype)
+
+
+def _bicubic(length: int, size: int) -> np.ndarray:
+    """(size, length): how much each of the old pixels counts for each of the new ones."""
+    scale = length / size
+    reach = 2 * max(scale, 1)
+    centres = (np.arange(size) + 0.5) * scale
+    first = np.maximum((centres - reach + 0.5).astype(int), 0)
+    last = np.minimum((centres + reach + 0.5).astype(int), length)
+    pixels = np.arange(length)
+    x = np.abs((pixels + 0.5 - centres[:, None]) / max(scale, 1))
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((x - 5) * x + 8) * x * -0.5 + 2
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0.0))
+    weights[(pixels < first[:, None]) | (pixels >= last[:, None])] = 0
+    return weights / weights.sum(1, keepdims=True)
 
 
 def resize(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -396,9 +456,26 @@ def _sample(mask: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return columns[y0] * (1 - fy)[:, None] + columns[y0 + 1] * fy[:, None]
 
 
+def _classify(about: dict, outputs: dict, number: int, sample: _Prepared) -> SimpleNamespace:
+    """A classifier's scores, of sum 1, and the best class."""
+    scores = outputs["scores"][number]
+    return SimpleNamespace(pred_scores=scores, pred_label=scores.argmax(keepdims=True))
+
+
 def _hand_over(about: dict, outputs: dict, number: int, sample: _Prepared) -> SimpleNamespace:
     """An encoder's features."""
     return SimpleNamespace(**{name: values[number] for name, values in outputs.items()})
 
 
-_FINISH = {"labels": _label, "objects": _locate, "features": _hand_over}
+_FINISH = {
+    "labels": _label,
+    "objects": _locate,
+    "classes": _classify,
+    "features": _hand_over,
+}
+_STEPS = {
+    "resize": resize_to_scale,
+    "resize_shorter": resize_shorter,
+    "crop_centre": crop_centre,
+    "warp": resize_bicubic,
+}

@@ -64,7 +64,7 @@ class ExportableEncoder(Exportable):
                 "channels": model.backbone.in_channels,
                 "channel_order": load.get("channel_order", "rgb"),
                 "dtype": load.get("dtype"),
-                "resize": None,
+                "steps": [],
                 "smallest": 32,
             },
             "windows": None,

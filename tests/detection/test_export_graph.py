@@ -146,8 +146,7 @@ def test_what_would_be_another_model_is_refused(tmp_path):
     cfg.test_dataloader.dataset.pipeline.insert(2, {"type": "RandomFlip", "prob": 1.0})
     with pytest.raises(InputError, match="RandomFlip, which cannot be exported"):
         ExportableDetector(cfg, str(tmp_path / "a.pth"))
-    retina = Config.fromfile(BASES / "faster-rcnn_convnextv2_fpn.py")
-    retina.merge_from_dict({"test_dataloader": cfg.test_dataloader, "default_scope": "mmdet"})
-    retina.model.rpn_head.loss_cls = {"type": "CrossEntropyLoss", "use_sigmoid": False}
+    cfg = make_config("faster-rcnn")
+    cfg.model.rpn_head.loss_cls.use_sigmoid = False
     with pytest.raises(InputError, match="sigmoid"):
-        ExportableDetector(retina, save_weights(retina, tmp_path / "b.pth"))
+        ExportableDetector(cfg, save_weights(cfg, tmp_path / "b.pth"))

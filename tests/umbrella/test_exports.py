@@ -32,7 +32,7 @@ class ExportableEdges(Exportable):
             "channels": 3,
             "channel_order": "rgb",
             "dtype": None,
-            "resize": None,
+            "steps": [],
             "smallest": 32,
         }
         self.about = {"form": runtime.FORM, "task": "edges", "kind": "features", "image": image}

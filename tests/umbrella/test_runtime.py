@@ -10,6 +10,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from convnextv2 import runtime
 
@@ -25,7 +26,7 @@ ABOUT = {
         "channels": 3,
         "channel_order": "bgr",
         "dtype": "uint8",
-        "resize": {"scale": [40, 40], "factor": None, "keep_ratio": True},
+        "steps": [{"step": "resize", "scale": [40, 40], "factor": None, "keep_ratio": True}],
         "smallest": 32,
     },
     "windows": None,
@@ -134,6 +135,29 @@ def test_images_are_resized_as_opencv_does_it():
         np.testing.assert_allclose(
             runtime.resize(floats, size), cv2.resize(floats, size[::-1]), atol=1e-5
         )
+
+
+def test_images_are_resized_as_pillow_does_it():
+    rng = np.random.default_rng(0)
+    sizes = [((48, 64), (80, 107)), ((100, 75), (34, 25)), ((64, 60), (38, 38)), ((9, 7), (9, 3))]
+    # Some releases of Pillow begin with the axis that shrinks most.
+    for shape, size in [*sizes, ((90, 64), (24, 32)), ((5, 5), (1, 9))]:
+        image = rng.integers(0, 256, (*shape, 3), np.uint8)
+        picture = Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)
+        apart = np.abs(runtime.resize_bicubic(image, size).astype(int) - np.asarray(picture))
+        assert apart.max() <= (0 if (shape, size) in sizes else 2), (shape, size)
+        band = rng.random(shape, np.float32) * 1000
+        picture = Image.fromarray(band).resize(size[::-1], Image.Resampling.BICUBIC)
+        found = runtime.resize_bicubic(band[..., None], size)[..., 0]
+        np.testing.assert_allclose(found, np.asarray(picture), rtol=1e-4, atol=1e-2)
+
+
+def test_the_middle_is_cut_out():
+    image = np.arange(70).reshape(7, 10, 1)
+    assert runtime.crop_centre(image, (3, 4))[..., 0].tolist()[0] == [23, 24, 25, 26]
+    shorter = runtime.resize_shorter(np.zeros((100, 300, 3), np.uint8), (56, 56), 0.875)
+    assert shorter.shape == (64, 192, 3)
+    assert runtime.resize_shorter(shorter.transpose(1, 0, 2), (56, 56), 0.875).shape == (192, 64, 3)
 
 
 def test_sizes_are_mmcvs():
