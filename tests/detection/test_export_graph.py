@@ -106,7 +106,7 @@ def test_the_graph_finds_what_mmdet_finds(name, images, tmp_path):
         for difference in exportable.compare(exportable.predict(image), one.sample):
             assert difference.found <= 1e-4, difference
         np.testing.assert_allclose(objects.scores, expected.scores, rtol=0, atol=1e-5)
-        assert (objects.labels == expected.labels.numpy()).mean() > 0.9  # but for equal scores
+        assert sorted(objects.labels) == sorted(expected.labels.tolist())
         if "mask" in name:
             assert objects.masks.shape == (len(expected), *image.shape[:2])
     assert total > 20

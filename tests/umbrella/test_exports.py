@@ -76,27 +76,6 @@ def test_a_file_gives_what_the_network_gives(kind, tmp_path):
         verify(exportable, path, kind, images)
 
 
-def test_weights_take_half_the_bytes(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    exportable = ExportableEdges()
-    exportable.network.conv = nn.Conv2d(3, 64, 7, padding=3)
-    for weights in ("float32", "float16"):
-        write(exportable, tmp_path / weights, "onnx", weights)
-    whole, half = ((tmp_path / name).stat().st_size for name in ("float32", "float16"))
-    assert half < 0.6 * whole
-    kinds = {tensor.data_type for tensor in onnx.load(tmp_path / "float16").graph.initializer}
-    assert onnx.TensorProto.FLOAT16 in kinds
-    image = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
-    one, other = (runtime.OnnxGraph(tmp_path / name)(image) for name in ("float32", "float16"))
-    apart = np.abs(one["features"] - other["features"]).max()
-    assert 0 < apart < 1e-2
-
-    nn.init.constant_(exportable.network.conv.weight, 1e6)
-    with pytest.raises(ValueError, match="that float16 cannot hold"):
-        write(exportable, tmp_path / "large", "onnx", "float16")
-
-
 def test_weights_that_a_file_cannot_hold_are_refused(tmp_path):
     exportable = ExportableEdges()
     with torch.device("meta"):
