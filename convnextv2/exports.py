@@ -105,7 +105,7 @@ def _name_values(graph: Any, outputs: Sequence[str]) -> None:
     import onnx_ir as ir
 
     (given,) = graph.inputs
-    names = {str(given.shape[axis]): name for axis, name in AXES.items()}
+    names: dict[Any, str] = {str(given.shape[axis]): name for axis, name in AXES.items()}
     for output, name in zip(graph.outputs, outputs, strict=True):
         output.name = name
     for value in (given, *graph.outputs):
@@ -163,10 +163,10 @@ def verify(
         for difference in exportable.compare(exportable.predict(image), found.sample):
             known = largest.get(difference.what, difference)
             largest[difference.what] = max(known, difference, key=lambda d: d.found)
-    for what, found, allowed in largest.values():
-        if not found <= allowed:
+    for what, gap, allowed in largest.values():
+        if not gap <= allowed:
             raise InputError(
-                f"not written, for the file is no copy of the model. {what}: {found:.2g} from "
+                f"not written, for the file is no copy of the model. {what}: {gap:.2g} from "
                 f"torch's, and {allowed:.2g} is allowed"
             )
     return list(largest.values())

@@ -14,7 +14,7 @@ for found in predictor([image]):
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol, cast
@@ -473,7 +473,7 @@ _FINISH = {
     "classes": _classify,
     "features": _hand_over,
 }
-_STEPS = {
+_STEPS: dict[str, Callable[..., np.ndarray]] = {
     "resize": resize_to_scale,
     "resize_shorter": resize_shorter,
     "crop_centre": crop_centre,

@@ -97,8 +97,8 @@ def propose(head: Any, features: Sequence[Tensor], shape: Sequence[int]) -> tupl
     """
     cfg = head.test_cfg
     levels = [
-        _best_of_level(head, *level, shape, cfg.nms_pre)
-        for level in zip(*head(features), _anchors(head, features), strict=True)
+        _best_of_level(head, logits, deltas, anchors, shape, cfg.nms_pre)
+        for logits, deltas, anchors in zip(*head(features), _anchors(head, features), strict=True)
     ]
     boxes, scores = (torch.stack(parts, 1) for parts in zip(*levels, strict=True))  # (B, L, K, .)
     sides = boxes[..., 2:] - boxes[..., :2]

@@ -85,7 +85,9 @@ def _(
 
 def make_translations() -> dict[Callable, Callable]:
     """The onnxscript function of each operation."""
-    from onnxscript import opset18 as op
+    import onnxscript
+
+    op: Any = onnxscript.opset18
 
     def onnx_nms_keep(boxes: Any, scores: Any, iou_threshold: float, score_threshold: float) -> Any:
         # One batch a group, one class: (G, 1, N).

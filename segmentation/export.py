@@ -78,6 +78,8 @@ class SegmenterGraph(nn.Module):
         model: mmseg's `EncoderDecoder`; it is not changed.
     """
 
+    model: Any
+
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.normalization = Normalization(model.data_preprocessor)
@@ -106,13 +108,13 @@ class AdaptivePool(nn.Module):
     and columns are two products with matrices of a size that the image gives.
 
     Args:
-        output_size: Of `nn.AdaptiveAvgPool2d`.
+        output_size: Of `nn.AdaptiveAvgPool2d`: an integer, or (H, W).
     """
 
-    def __init__(self, output_size: int | tuple[int, int]) -> None:
+    def __init__(self, output_size: Any) -> None:
         super().__init__()
         both = (output_size, output_size) if isinstance(output_size, int) else output_size
-        self.output_size = both
+        self.output_size: tuple[int, int] = both
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, *output_size)."""
