@@ -15,6 +15,7 @@ from .results import CocoResults, ObjectsWriter, find_test_ids
 
 if TYPE_CHECKING:
     import numpy as np
+    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
 
+    from .exportable import ExportableDetector
     from .report import DetectionReview
 
 
@@ -48,6 +50,12 @@ class Detection(PredictingTask):
         from .template import fill
 
         fill(template)
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> ExportableDetector:
+        """Of two stages: boxes, and masks where the model has them."""
+        from .exportable import ExportableDetector
+
+        return ExportableDetector(cfg, checkpoint)
 
     def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> DetectionReview:
         """Who is taken for whom, by boxes and masks."""

@@ -17,6 +17,7 @@ from .results import LabelMaps, LabelsWriter, check_names, to_label_map
 
 if TYPE_CHECKING:
     import numpy as np
+    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+
+    from .export import ExportableSegmenter
 
 
 class Segmentation(PredictingTask):
@@ -49,6 +52,12 @@ class Segmentation(PredictingTask):
         from .template import fill
 
         fill(template)
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> ExportableSegmenter:
+        """Logits of each class."""
+        from .export import ExportableSegmenter
+
+        return ExportableSegmenter(cfg, checkpoint)
 
     def open_review(
         self, dataset: BaseDataset, metrics: Sequence[BaseMetric]

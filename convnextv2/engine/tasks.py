@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from convnextv2.engine.errors import InputError
 from convnextv2.engine.types import find_class, is_a
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from convnextv2.data_parts import Part
     from convnextv2.engine.template import Template
+    from convnextv2.exports import Exportable
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
     from convnextv2.reviews import Review
@@ -78,6 +80,14 @@ class Task:
             metrics: That score it.
         """
         return None
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> Exportable:
+        """The model of a config as it leaves this project, with the weights of a checkpoint.
+
+        Raises:
+            InputError: Something of it cannot be exported.
+        """
+        raise InputError(f"models of {self.name} cannot be exported")
 
     def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
         """The commands that come after a training, by what they are for.

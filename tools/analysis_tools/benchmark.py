@@ -8,7 +8,7 @@ from dataclasses import asdict
 from convnextv2.engine.cli import add_debug, make_parser, run, whole
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
-from convnextv2.tools.analysis_tools.benchmarks import loader
+from convnextv2.tools.analysis_tools.benchmarks import exported, loader
 from convnextv2.tools.analysis_tools.benchmarks.measuring import machine, measure, show
 
 # Name of the command and of benchmarks/NAME.py: what it compares, batch, height and width.
@@ -39,11 +39,16 @@ def main() -> None:
     command = commands.add_parser("loader", help="images read and augmented, by core and stage")
     loader.add_arguments(command)
     add_debug(command)
+    command = commands.add_parser("exported", help="an exported model against its torch model")
+    exported.add_arguments(command)
+    add_debug(command)
     args = parser.parse_args()
     if args.json:
         check_file(args.json, "--json")
     if args.command == "loader":
         loader.run(args, machine())
+    elif args.command == "exported":
+        exported.run(args, machine())
     else:
         compare_networks(args)
 
