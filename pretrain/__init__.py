@@ -1,5 +1,6 @@
 """FCMAE pre-training: masking, encoders, decoder, model and data."""
 
+from .analysis import analyse, trace
 from .data.folder import UnlabelledImages
 from .data.preprocessor import FCMAEDataPreprocessor
 from .data.tar_shards import UnlabelledShards
@@ -13,10 +14,11 @@ from .encoders.dense import encode_dense
 from .encoders.minkowski import encode_minkowski
 from .encoders.packed import encode_packed
 from .fcmae import ENCODERS, FCMAE
+from .hooks.features import FeatureHook
 from .hooks.progress import EstimateHook, ThroughputHook
 from .masks import patchify, random_mask, unpatchify
 from .metric import ReconstructionLoss
-from .reconstruction import ReconstructionHook, feature_diversity, reconstruct
+from .reconstruction import ReconstructionHook, explained_detail, reconstruct
 
 __all__ = [
     "ENCODERS",
@@ -24,6 +26,7 @@ __all__ = [
     "EstimateHook",
     "FCMAEDataPreprocessor",
     "FCMAEDecoder",
+    "FeatureHook",
     "PackFCMAEInputs",
     "RandomFlips",
     "RandomResizedCrop",
@@ -32,12 +35,14 @@ __all__ = [
     "ThroughputHook",
     "UnlabelledImages",
     "UnlabelledShards",
+    "analyse",
     "encode_dense",
     "encode_minkowski",
     "encode_packed",
-    "feature_diversity",
+    "explained_detail",
     "patchify",
     "random_mask",
     "reconstruct",
+    "trace",
     "unpatchify",
 ]

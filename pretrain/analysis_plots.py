@@ -1,0 +1,144 @@
+"""Diagrams of probes and analyses, several networks in one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convnextv2.plots import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .analysis import Report
+    from .probing import ProbeScores
+
+PROBES = {"knn": "k-NN", "linear": "linear probe"}
+MOST_TICKS = 16
+
+
+def plot_probes(found: Mapping[str, Sequence["ProbeScores"]], chance: float, path: Path) -> None:
+    """Draw top-1 by stage; of several networks, by network and a line for each stage.
+
+    Args:
+        found: Name of the network -> of each stage.
+        chance: What guessing gives, from 0 to 1.
+        path: Of the PNG.
+    """
+    if len(found) == 1:
+        (stages,) = found.values()
+        ticks = [f"stage {i + 1}" for i in range(len(stages))]
+        panels = {"": {name: [getattr(s, kind) for s in stages] for kind, name in PROBES.items()}}
+    else:
+        ticks = list(found)
+        panels = {
+            name: {
+                f"stage {i + 1}": [getattr(stages[i], kind) for stages in found.values()]
+                for i in range(4)
+            }
+            for kind, name in PROBES.items()
+        }
+    figure = new_figure(max(5, 0.5 * len(ticks) + 3) * len(panels), 3.6)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
+        for name, scores in lines.items():
+            top1, spread = ([100 * score[i] for score in scores] for i in (0, 1))
+            axes.errorbar(range(len(ticks)), top1, spread, marker=".", capsize=2, label=name)
+        axes.axhline(100 * chance, color="grey", linestyle=":", label="largest class")
+        axes.set_title(title, fontsize=10)
+        step = -(-len(ticks) // MOST_TICKS)
+        axes.set_xticks(
+            range(0, len(ticks), step), ticks[::step], rotation=30 if len(found) > 1 else 0
+        )
+        _finish(axes)
+    grid[0].set_ylabel("top-1 (%), mean and deviation of the folds")
+    grid[-1].legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def plot_distance(reports: Mapping[str, "Report"], point: str, path: Path) -> None:
+    """Draw Fig. 4: cosine distance between channels by layer, and its deviation over images."""
+    figure = new_figure(6, 3.6)
+    axes = figure.add_subplot()
+    for name, report in reports.items():
+        x = [layer.position for layer in report.layers]
+        mean = [layer.distance.mean for layer in report.layers]
+        low, high = (
+            [layer.distance.mean + sign * layer.distance.std for layer in report.layers]
+            for sign in (-1, 1)
+        )
+        (line,) = axes.plot(x, mean, marker=".", label=name)
+        axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xlabel("normalised layer index")
+    axes.set_ylabel(f"cosine distance between\nchannels ({point})")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8)
+    _finish(axes)
+    save_figure(figure, path)
+
+
+def plot_idle(reports: Mapping[str, "Report"], point: str, path: Path) -> None:
+    """Draw the shares of dead and of saturated channels by layer."""
+    figure = new_figure(6, 3.6)
+    axes = figure.add_subplot()
+    for name, report in reports.items():
+        x = [layer.position for layer in report.layers]
+        dead = [100 * layer.dead for layer in report.layers]
+        saturated = [100 * layer.saturated for layer in report.layers]
+        (line,) = axes.plot(x, dead, marker=".", label=f"{name}: dead")
+        style = {"linestyle": "--", "marker": ".", "color": line.get_color()}
+        axes.plot(x, saturated, label=f"{name}: saturated", **style)
+    axes.set_xlabel("normalised layer index")
+    axes.set_ylabel(f"channels (%, {point})")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8)
+    _finish(axes)
+    save_figure(figure, path)
+
+
+def plot_selectivity(reports: Mapping[str, "Report"], path: Path) -> None:
+    """Draw Fig. 7: the distribution of the class-selectivity index over the channels of a layer.
+
+    The line is the median, the band from the first to the third quartile.
+    """
+    import numpy as np
+
+    figure = new_figure(6, 3.6)
+    axes = figure.add_subplot()
+    for name, report in reports.items():
+        x = [layer.position for layer in report.layers]
+        values = [np.percentile(layer.selectivity, (25, 50, 75)) for layer in report.layers]
+        low, median, high = np.array(values).T
+        (line,) = axes.plot(x, median, marker=".", label=name)
+        axes.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xlabel("normalised layer index")
+    axes.set_ylabel("class-selectivity index,\nmedian and quartiles")
+    axes.set_ylim(0, 1)
+    axes.legend(fontsize=8)
+    _finish(axes)
+    save_figure(figure, path)
+
+
+def plot_spectra(reports: Mapping[str, "Report"], path: Path) -> None:
+    """Draw the singular values of each stage's output, as shares of the largest."""
+    figure = new_figure(11, 3.2)
+    grid = figure.subplots(1, 4, sharey=True)
+    for i, axes in enumerate(grid):
+        for name, report in reports.items():
+            stage = report.stages[i]
+            values = stage.singular_values
+            shares = [value / values[0] for value in values if value > 0]
+            ranks = range(1, len(shares) + 1)
+            axes.plot(ranks, shares, label=f"{name}: {stage.effective_rank:.1f}", linewidth=1)
+        axes.set_title(f"stage {i + 1}: {len(values)} channels", fontsize=10)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=1e-4)
+        axes.set_xlabel("number of the value")
+        axes.legend(fontsize=7, title="effective rank", title_fontsize=7)
+        _finish(axes)
+    grid[0].set_ylabel("singular value / largest")
+    save_figure(figure, path)
+
+
+def _finish(axes: "Axes") -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
