@@ -28,7 +28,7 @@ def check_heads(model: Any, parts: Sequence[Part]) -> list[Finding]:
     for part in named[1:]:
         if part.classes != named[0].classes:
             text = f"{part.name} has the classes {_shorten(part.classes)}, but {named[0].name} "
-            text += f"{_shorten(named[0].classes)}"
+            text += f"{_shorten(named[0].classes)}: {_compare(part, named[0])}"
             findings.append(Finding("fatal", "parts with different classes", text))
     for part in named:
         twice = sorted({name for name in part.classes if part.classes.count(name) > 1})
@@ -87,7 +87,16 @@ def _find_default(entry: dict) -> int | None:
     return None
 
 
-def _shorten(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:8])) + (
-        f" and {len(names) - 8} more" if len(names) > 8 else ""
-    )
+def _compare(part: Part, other: Part) -> str:
+    """How the classes of two parts differ."""
+    words = [
+        f"{one.name} alone has {_shorten(alone, 5)}"
+        for one, two in ((part, other), (other, part))
+        if (alone := sorted(set(one.classes) - set(two.classes)))
+    ]
+    return "; ".join(words) or "the same ones in another order"
+
+
+def _shorten(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

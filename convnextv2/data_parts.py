@@ -33,11 +33,13 @@ class Report(NamedTuple):
         findings: What is wrong.
         thumbnail: Of the image, as `near_duplicates.shrink` makes it; None if it was not read.
         values: Pixels of each value of its label mask.
+        digest: Of the image file's bytes.
     """
 
     findings: list[Finding]
     thumbnail: np.ndarray | None = None
     values: dict[int, int] | None = None
+    digest: bytes = b""
 
 
 class Part:
@@ -99,6 +101,10 @@ class Part:
     def sizes(self) -> list[float]:
         """The square root of each object's area, in pixels; empty if there are none."""
         return []
+
+    def read_image(self, path: str) -> np.ndarray:
+        """One of `images`, (H, W, C), as training reads it."""
+        return self.load({"img_path": path})["img"]
 
     def draw(self, finding: Finding) -> np.ndarray | None:
         """A picture (H, W, 3), RGB, of what a finding with an image is about."""

@@ -1,6 +1,7 @@
 """A look into one image: what its reader raises on, and what it changes without a word."""
 
 import copy
+import hashlib
 import io
 from typing import NamedTuple
 
@@ -33,25 +34,28 @@ class Look(NamedTuple):
         size: (width, height) as training sees it; None if it cannot be read.
         thumbnail: For `near_duplicates`; None if it cannot be read.
         orientation: EXIF's number, as far as the reader obeys it; else 1.
+        digest: Of the file's bytes; empty if it cannot be read.
     """
 
     findings: list[Finding]
     size: tuple[int, int] | None = None
     thumbnail: np.ndarray | None = None
     orientation: int = 1
+    digest: bytes = b""
 
 
-def look_at_image(path: str, load: LoadImage) -> Look:
+def look_at_image(path: str, load: LoadImage, content: bytes | None = None) -> Look:
     """Decode an image with a config's reader.
 
     Args:
-        path: Of a file that is there.
+        path: Of a file that is there; of an image in a shard, its name alone.
         load: The reader.
+        content: The bytes, if they are read already.
     """
     raw = copy.copy(load)
     raw.dtype = None
     try:
-        content = read_regular(path)
+        content = read_regular(path) if content is None else content
         image = raw({"img_path": path, "content": content})["img"]
         if load.dtype not in (None, image.dtype.name):
             load({"img_path": path, "content": content})
@@ -61,7 +65,8 @@ def look_at_image(path: str, load: LoadImage) -> Look:
         return Look([_unreadable(path, f"{printable(path)}: {error}")])
     findings = [*_find_lost_bits(path, image, load.dtype), *_find_blank(path, image)]
     orientation = _read_orientation(content) if load.in_channels == 3 else 1
-    return Look(findings, image.shape[1::-1], shrink(image), orientation)
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    return Look(findings, image.shape[1::-1], shrink(image), orientation, digest)
 
 
 def check_size(path: str, look: Look, size: tuple[int, int], labels: str) -> list[Finding]:

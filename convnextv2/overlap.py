@@ -3,10 +3,8 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from convnextv2.data_parts import Part
 from convnextv2.files import printable
@@ -42,14 +40,11 @@ def _name_copies(training: Sequence[Part], part: Part) -> Iterator[Finding]:
         yield Finding("warning", kind, f"in training and elsewhere: {twin} is {path}", image=path)
     kind = f"images of {part.name} that are nearly one of training: re-encoded or resized copies?"
     for one in training:
-        for twin, path in find_copies(one.thumbnails, part.thumbnails, _load(one), _load(part)):
+        readers = (one.read_image, part.read_image)
+        for twin, path in find_copies(one.thumbnails, part.thumbnails, *readers):
             if (twin, path) not in named:
                 text = f"nearly the same as {printable(twin)} of training"
                 yield Finding("warning", kind, text, path)
-
-
-def _load(part: Part) -> Callable[[str], np.ndarray]:
-    return lambda path: part.load({"img_path": path})["img"]
 
 
 def _find_equal(ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,7 @@ _LOCATIONS = [
     "convnextv2.engine.validation_pictures",
     "convnextv2.images",
     "convnextv2.pretrain",
+    "convnextv2.pretrain.supervised",
 ]
 _TASKS = ("convnextv2.detection", "convnextv2.segmentation")
 

@@ -30,6 +30,7 @@ HOOKS = {
     "unreadable_images": {"type": "convnextv2.UnreadableImagesHook"},
     "measure_statistics": {"type": "convnextv2.MeasureStatisticsHook"},
 }
+UNKNOWN_SIZE = (224, 224)  # of a blank image that is resized whatever its size
 MAX_DRAWS = 16  # after as many mmengine's data sets give up, too
 
 
@@ -38,7 +39,8 @@ class SeededSamplesMixin(RunnerBase):
 
     In training, another image comes in the place of one that cannot be read. In validation and
     test, where every image counts, it is a blank one of the annotated size, so that its objects
-    are missed; where no size is annotated, another one too. `UnreadableImagesHook` names them.
+    are missed, or one of any size where it has a class and no more; else another one too.
+    `UnreadableImagesHook` names them.
 
     Three default hooks come by themselves, `HOOKS`. ``default_hooks=dict(NAME=None)`` leaves any
     default hook out.
@@ -157,9 +159,11 @@ class _LoadOrBlank:
 
 
 def _annotated_size(results: dict) -> tuple[int, int] | None:
-    """Height and width, from the annotations or the label map."""
+    """Height and width, from the annotations or the label map; of an image with a class, any."""
     if "height" in results and "width" in results:
         return results["height"], results["width"]
+    if "gt_label" in results:
+        return UNKNOWN_SIZE
     if not results.get("seg_map_path"):
         return None
     try:

@@ -1,25 +1,20 @@
 """Unlabelled images from a folder or a list of files, for pre-training."""
 
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from mmengine.dataset import BaseDataset
-
 from convnextv2.files import IMAGE_SUFFIXES, find_images, printable, read_list
-from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.registry import DATASETS
+
+from .one_type import ImagesOfOneType
 
 
 @DATASETS.register_module()
-class UnlabelledImages(BaseDataset):
+class UnlabelledImages(ImagesOfOneType):
     """All images below a folder, whatever its sub-folders mean, or those that a list names.
 
-    Where the pipeline's `LoadImage` has no ``dtype``, it is given the one that most of a few images
-    have, taken evenly from all: one of 16 bits among those of 8 is converted, floats among them
-    are refused.
+    Of their type, see `ImagesOfOneType`.
 
     Args:
         data_root: The folder, or one above it.
@@ -50,25 +45,6 @@ class UnlabelledImages(BaseDataset):
             data_prefix=data_prefix or {"img": ""},
             **kwargs,
         )
-
-    def full_init(self) -> None:
-        """List the images, and look at a few to learn their type."""
-        if self._fully_initialized:
-            return
-        super().full_init()
-        for load in self.pipeline.transforms:
-            if isinstance(load, LoadImage) and load.dtype is None:
-                load.dtype = self._find_dtype(load)
-
-    def _find_dtype(self, load: LoadImage, sample: int = 16) -> str | None:
-        places = np.linspace(0, len(self) - 1, min(sample, len(self))).astype(int).tolist()
-        found: Counter[str] = Counter()
-        for place in places:
-            try:
-                found[load(self.get_data_info(place))["img"].dtype.name] += 1
-            except UnreadableImageError:  # named when its turn comes
-                continue
-        return max(found, key=lambda name: found[name], default="uint8")
 
     def load_data_list(self) -> list[dict]:
         """Paths of the images in an order that is the same on every machine."""

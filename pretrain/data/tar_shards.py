@@ -1,6 +1,8 @@
 """Unlabelled images in tar shards, as webdataset writes them, for pre-training."""
 
 import hashlib
+import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,10 @@ class UnlabelledShards(UnlabelledImages):
 
     Args:
         shards: Path or address, or a list of them, with braces expanded
-            (``data/train-{000..099}.tar``, ``https://host/train-{000..099}.tar``). Addresses are
-            copied to `cache_dir` before training, once for each machine; copies that are
-            complete are used again. Others than http and https (s3, gs, hf, ``pipe:COMMAND``)
-            and braces need webdataset (extra ``shards``).
+            (``data/train-{000..099}.tar``, ``https://host/train-{000..099}.tar``); or a folder,
+            all of whose ``*.tar`` are meant. Addresses are copied to `cache_dir` before training,
+            once for each machine; copies that are complete are used again. Others than http and
+            https (s3, gs, hf, ``pipe:COMMAND``) and braces need webdataset (extra ``shards``).
         pipeline: Transforms; the first loads ``results['content']``, the bytes of a file.
         cache_dir: Folder of the copies.
 
@@ -51,13 +53,8 @@ class UnlabelledShards(UnlabelledImages):
 
     def load_data_list(self) -> list[dict]:
         """Shard, offset and size of each image, in the order of the shards."""
-        sources = [source for pattern in self.shards for source in _expand(pattern)]
-        local = fetch([source for source in sources if _is_address(source)], self.cache_dir)
-        images = [
-            image
-            for source in sources
-            for image in read_index(local[source] if source in local else Path(source))
-        ]
+        shards = find_shards(self.shards, self.cache_dir)
+        images = [image for _, shard in shards for image in read_index(shard)]
         if not images:
             raise ValueError(
                 f"no images in {', '.join(self.shards)} (looked for {' '.join(IMAGE_SUFFIXES)})"
@@ -67,10 +64,29 @@ class UnlabelledShards(UnlabelledImages):
     def get_data_info(self, idx: int) -> dict:
         """What is known of an image, with its bytes as ``content``."""
         info = super().get_data_info(idx)
-        with open(info["shard"], "rb") as file:
-            file.seek(info["offset"])
-            info["content"] = file.read(info["size"])
-        return info
+        return {**info, "content": read_part(info["shard"], info["offset"], info["size"])}
+
+
+def find_shards(patterns: list[str], cache_dir: Path) -> list[tuple[str, Path]]:
+    """The files that paths, folders, addresses and braces mean; see `UnlabelledShards`.
+
+    Returns:
+        Name, without folder and ``.tar``, and local path of each.
+    """
+    sources = [source for pattern in patterns for source in _expand(pattern)]
+    local = fetch([source for source in sources if _is_address(source)], cache_dir)
+    return [(_name(source), local.get(source, Path(source))) for source in sources]
+
+
+def _name(source: str) -> str:
+    return source.partition("?")[0].rsplit("/", 1)[-1].removesuffix(".tar")
+
+
+def read_part(path: str | Path, offset: int, size: int) -> bytes:
+    """The bytes of a file from `offset` on."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def read_index(shard: Path) -> list[dict]:
@@ -80,14 +96,6 @@ def read_index(shard: Path) -> list[dict]:
         For each a dict of ``shard``, ``offset`` and ``size`` in bytes, and ``img_path``, which is
         ``SHARD/MEMBER`` and only names it.
     """
-    if not shard.is_file():
-        raise FileNotFoundError(f"the shard {shard.absolute()} does not exist")
-    try:
-        # Without compression: only so can an image be read by its offset.
-        with open(shard, "rb") as file:
-            members = [m for m in read_tar(file) if m.isfile() and _is_image(m.name)]
-    except DAMAGE as error:
-        raise ValueError(f"{shard} is no tar file, compressed, or truncated: {error}") from error
     return [
         {
             "img_path": f"{shard}/{member.name}",
@@ -95,11 +103,30 @@ def read_index(shard: Path) -> list[dict]:
             "offset": member.offset_data,
             "size": member.size,
         }
-        for member in members
+        for member in list_files(shard)
+        if is_image(member.name)
     ]
 
 
-def _is_image(name: str) -> bool:
+def list_files(shard: Path) -> list[tarfile.TarInfo]:
+    """The regular files in a tar file, in its order.
+
+    Raises:
+        FileNotFoundError: There is no such shard.
+        ValueError: It is none, or cannot be read by offsets.
+    """
+    if not shard.is_file():
+        raise FileNotFoundError(f"the shard {shard.absolute()} does not exist")
+    try:
+        # Without compression: only so can an image be read by its offset.
+        with open(shard, "rb") as file:
+            return [member for member in read_tar(file) if member.isfile()]
+    except DAMAGE as error:
+        raise ValueError(f"{shard} is no tar file, compressed, or truncated: {error}") from error
+
+
+def is_image(name: str) -> bool:
+    """Whether a member's name is an image's, and not a hidden one's."""
     return name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name.lstrip("/"))
 
 
@@ -145,6 +172,9 @@ def _fetch(address: str, path: Path) -> None:
 
 
 def _expand(pattern: str) -> list[str]:
+    if os.path.isdir(pattern):
+        names = [name for name in os.listdir(pattern) if name.endswith(".tar")]
+        return [os.path.join(pattern, name) for name in sorted(names) if not is_hidden(name)]
     if "{" not in pattern or pattern.startswith("pipe:"):
         return [pattern]
     return _webdataset().shardlists.expand_urls(pattern)

@@ -51,10 +51,18 @@ def test_figures_of_a_small_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_figures_of_a_loader(tmp_path):
+def test_figures_of_a_loader_of_labelled_images(tmp_path):
+    """Without ``collate_fn``, samples are not put together to a tensor: they may differ in size."""
     size = ["--generate", 8, "--images", 100, "--workers", 1, "--repeats", 1]
+    config = tmp_path / "labelled.py"
+    config.write_text(
+        "pipeline = [dict(type='convnextv2.LoadImage'), dict(type='convnextv2.RandomResizedCrop'), "
+        "dict(type='convnextv2.RandomFlips'), dict(type='convnextv2.PackFCMAEInputs')]\n"
+        "dataset = dict(type='convnextv2.LabelledImages', data_root='none', pipeline=pipeline)\n"
+        "train_dataloader = dict(batch_size=2, dataset=dataset)\n"
+    )
     status, output = run(
-        tmp_path, "analysis_tools/benchmark.py", "loader", CUSTOM, *size, "--json", "figures.json"
+        tmp_path, "analysis_tools/benchmark.py", "loader", config, *size, "--json", "figures.json"
     )
     assert status == 0, output
     content = json.loads((tmp_path / "figures.json").read_text())

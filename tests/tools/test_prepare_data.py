@@ -14,8 +14,9 @@ from processes import run
 from pycocotools.coco import COCO
 from scipy import io as scipy_io
 
+from convnextv2.pretrain.supervised import LabelledImages, LabelledShards
 from convnextv2.tools.dataset_converters import prepare_data
-from convnextv2.tools.dataset_converters.sources import dsb2018, imagenet, layouts
+from convnextv2.tools.dataset_converters.sources import dsb2018, imagenet, imagenet22k, layouts
 
 TOOL = "dataset_converters/prepare_data.py"
 
@@ -143,6 +144,8 @@ def test_imagenet_is_unpacked_sorted_and_counted(tmp_path):
     assert (tmp_path / "train/n01/n01_0.JPEG").read_bytes() == b"image"
     assert imagenet.find_missing_classes(tmp_path) == ["train: 2 of 1000 classes"]
 
+    assert imagenet.find_unsorted(tmp_path).startswith("val: 3 images are in no folder of their")
+
     (tmp_path / "kit").rename(tmp_path / "ILSVRC2012_devkit_t12.tar.gz")
     assert imagenet.find_missing_classes(tmp_path) == []
     (tmp_path / "train/n02/n02_1.JPEG").unlink()
@@ -151,7 +154,43 @@ def test_imagenet_is_unpacked_sorted_and_counted(tmp_path):
     assert imagenet.find_missing_classes(tmp_path) == []
     folders = {p.stem[-1]: p.parent.name for p in (tmp_path / "val").rglob("*.JPEG")}
     assert folders == {"1": "n01", "2": "n02", "3": "n01"}
+    assert imagenet.find_unsorted(tmp_path) == ""
+    classes = {"classes": str(tmp_path / "train")}
+    val = LabelledImages(str(tmp_path / "val"), metainfo=classes)
+    found = {
+        val.get_data_info(i)["img_path"][-6]: val.get_data_info(i)["gt_label"] for i in range(3)
+    }
+    assert found == {"1": 0, "2": 1, "3": 0}
+    assert val.metainfo["classes"] == ("n01", "n02")
     assert layouts.find_missing_files(archives(train, val), tmp_path) == []
+
+
+def test_the_classes_of_imagenet_22k_stay_tars(tmp_path):
+    classes = {"n01": 1, "n02": 2, "n03": 1}
+    tars = {}
+    for name, count in classes.items():
+        tar(tmp_path / "class.tar", {f"{name}_{i}.JPEG": b"image" for i in range(count)})
+        tars[f"winter/{name}.tar"] = (tmp_path / "class.tar").read_bytes()
+    tar(tmp_path / "winter.tar.gz", tars, "w:gz")
+    md5 = "md5:" + hashlib.md5((tmp_path / "winter.tar.gz").read_bytes()).hexdigest()
+    releases = tuple(
+        imagenet22k.Release(layouts.Archive(name, sum_, []), count)
+        for name, sum_, count in (("winter.tar.gz", md5, 3), ("fall.tar", None, 4))
+    )
+    wrong = imagenet22k.Release(layouts.Archive("winter.tar.gz", "md5:0", []), 3)
+    with pytest.raises(ValueError, match=r"winter\.tar\.gz has the md5 .*, expected 0"):
+        imagenet22k.prepare(tmp_path, (wrong,))
+    imagenet22k.prepare(tmp_path, releases)
+    assert imagenet22k.find_missing(tmp_path, releases) == []
+    images = LabelledShards(str(tmp_path / "train"))
+    assert images.metainfo["classes"] == tuple(classes)
+    assert [images.get_data_info(i)["gt_label"] for i in range(4)] == [0, 1, 1, 2]
+    assert images.get_data_info(3)["content"] == b"image"
+    (tmp_path / "train/n02.tar").unlink()
+    assert imagenet22k.find_missing(tmp_path, releases) == ["train: 2 of 3 classes, CLASS.tar"]
+    (tmp_path / "winter.tar.gz").unlink()
+    with pytest.raises(SystemExit, match=r"has no winter\.tar\.gz or fall\.tar\. Register"):
+        imagenet22k.prepare(tmp_path, releases)
 
 
 def test_what_is_missing_is_said(tmp_path):

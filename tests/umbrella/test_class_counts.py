@@ -78,5 +78,7 @@ def test_the_recipes_agree_with_their_own_data(name):
 def test_parts_must_have_the_same_classes_each_once():
     found = texts({}, part("a", "b"), part("b", "a", name="val"), part("a", "a", name="test"))
     assert len(found) == 3
-    assert found[0] == "val has the classes 'b', 'a', but train 'a', 'b'"
+    assert found[0] == (
+        "val has the classes 'b', 'a', but train 'a', 'b': the same ones in another order"
+    )
     assert found[2] == "test: classes names 'a' more than once"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from convnextv2.data_parts import Part
     from convnextv2.findings import Finding
 
+MOST_CLASSES = 100  # in the table
+
 
 def main() -> None:
     """Command line entry."""
@@ -82,9 +84,12 @@ def show_counts(parts: list["Part"]) -> None:
     table = Table("", *(part.name for part in parts), title="what is there")
     table.add_row("images", *(str(len(part.images)) for part in parts))
     counts = [part.count() for part in parts]
-    for name in dict.fromkeys(name for part in parts for name in part.classes):
+    names = list(dict.fromkeys(name for part in parts for name in part.classes))
+    for name in names[:MOST_CLASSES]:
         # As it is: brackets would be read as markup.
         table.add_row(Text(str(name)), *(f"{count.get(name, 0):,}" for count in counts))
+    if len(names) > MOST_CLASSES:
+        table.add_row(f"and {len(names) - MOST_CLASSES} classes more")
     Console().print(table)
 
 

@@ -22,6 +22,10 @@ def main() -> None:
         from convnextv2.tools.dataset_converters.formats import to_masks
 
         to_masks.convert(args)
+    elif getattr(args, "masks", False):
+        from convnextv2.tools.dataset_converters.formats import outlines
+
+        outlines.convert(args)
     else:
         from convnextv2.tools.dataset_converters.formats import to_coco
 

@@ -1,7 +1,8 @@
 """Get the data sets of the configs into the layout that these expect, or check one that is there.
 
 COCO, ADE20K and the nuclei of the Data Science Bowl 2018 are downloaded; interrupted downloads go
-on, and what is complete is not touched. ImageNet must be fetched by hand, after registering.
+on, and what is complete is not touched. ImageNet, of 1K classes or of 22K, must be fetched by hand,
+after registering.
 """
 
 from pathlib import Path
@@ -76,6 +77,7 @@ SOURCES = {
             ),
         ],
     ),
+    "imagenet22k": ("data/imagenet22k", []),
     "dsb2018": ("data/dsb2018", [Archive(NUCLEI, None, [])]),
 }
 
@@ -110,6 +112,14 @@ def main() -> None:
         if not args.check:
             imagenet.unpack_archives(archives, root)
         missing = find_missing_files(archives, root) + imagenet.find_missing_classes(root)
+        if hint := imagenet.find_unsorted(root):
+            print(hint)
+    elif args.name == "imagenet22k":
+        from convnextv2.tools.dataset_converters.sources import imagenet22k
+
+        if not args.check:
+            imagenet22k.prepare(root)
+        missing = imagenet22k.find_missing(root)
     else:
         if not args.check:
             get_archives(archives, root)

@@ -45,12 +45,13 @@ def run(args: argparse.Namespace, machine: str) -> None:
     """Measure and show."""
     import cv2
     import torch
-    from mmengine.registry import DATASETS, init_default_scope
+    from mmengine.registry import DATASETS, FUNCTIONS, init_default_scope
     from rich.console import Console
     from rich.table import Table
 
     from convnextv2.engine.config import read_config
     from convnextv2.engine.settings import need_entries
+    from convnextv2.engine.types import find_class, is_a
 
     # One core for each process, as DataLoader's workers have it.
     torch.set_num_threads(1)
@@ -62,13 +63,18 @@ def run(args: argparse.Namespace, machine: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if args.generate:
             generate(Path(folder), args.generate)
-            kind = "convnextv2.UnlabelledImages"
+            labelled = "convnextv2.pretrain.supervised.folder.LabelledImages"
+            kind = "LabelledImages" if is_a(find_class(entry, DATASETS), labelled) else None
+            kind = f"convnextv2.{kind or 'UnlabelledImages'}"
             entry = {"type": kind, "data_root": folder, "pipeline": entry.pipeline}
         try:
             dataset = DATASETS.build(entry)
         except (FileNotFoundError, ValueError) as error:
             raise SystemExit(f"{error}\nor measure on generated files: --generate 400") from error
-        rates = measure(dataset, args.images, args.workers, args.repeats)
+        collate = cfg.train_dataloader.get("collate_fn") or {"type": "pseudo_collate"}
+        rates = measure(
+            dataset, args.images, args.workers, args.repeats, FUNCTIONS.get(collate["type"])
+        )
         infos = [dataset.get_data_info(i) for i in range(min(100, len(dataset)))]
         sizes = [i["size"] if "size" in i else os.path.getsize(i["img_path"]) for i in infos]
         kilobytes = statistics.mean(sizes) / 1e3
@@ -85,21 +91,36 @@ def run(args: argparse.Namespace, machine: str) -> None:
 
 
 def measure(
-    dataset: "BaseDataset", images: int, workers: list[int], repeats: int
+    dataset: "BaseDataset",
+    images: int,
+    workers: list[int],
+    repeats: int,
+    make_batch: Callable[[list], object],
 ) -> dict[str, float]:
     """Images per second of each stage, the median of rounds in which they take turns.
 
+    Args:
+        dataset: Of single images, with labels or without.
+        images: Read in each round.
+        workers: Numbers of `DataLoader`'s processes.
+        repeats: Rounds.
+        make_batch: Of samples, as the config collates them.
+
     Raises:
-        SystemExit: The config is none of pre-training, or no image can be read.
+        SystemExit: The pipeline is none of pre-training or classification, or no image can be
+            read.
     """
-    from torch.utils.data import DataLoader, default_collate
+    from torch.utils.data import DataLoader
 
     from convnextv2.engine.seeded_dataset import SeededDataset
     from convnextv2.engine.seeding import SeededIndex
 
     transforms = {type(t).__name__: t for t in dataset.pipeline.transforms}
     if not {"LoadImage", "RandomResizedCrop"} <= transforms.keys():
-        raise SystemExit("only pre-training's pipelines, with LoadImage and RandomResizedCrop")
+        raise SystemExit(
+            "only pipelines of pre-training and classification, with LoadImage and "
+            "RandomResizedCrop"
+        )
     good = find_readable(dataset, images)
     indices = [SeededIndex(good[i % len(good)], 0, i) for i in range(images)]
     batches = [indices[i : i + BATCH] for i in range(0, images, BATCH)]
@@ -116,7 +137,7 @@ def measure(
 
     def collate() -> None:
         for batch in batches:
-            default_collate([seeded[index] for index in batch])
+            make_batch([seeded[index] for index in batch])
 
     def through(loader: DataLoader) -> Callable[[], None]:
         def stage() -> None:
@@ -133,7 +154,11 @@ def measure(
     stages["data set to batch, one process"] = collate
     for number in workers:
         loader = DataLoader(
-            seeded, batch_sampler=batches, num_workers=number, persistent_workers=number > 0
+            seeded,
+            batch_sampler=batches,
+            num_workers=number,
+            persistent_workers=number > 0,
+            collate_fn=make_batch,
         )
         stages[f"DataLoader, workers: {number}"] = through(loader)
     times: dict[str, list[float]] = {name: [] for name in stages}
@@ -193,15 +218,20 @@ def bare_loop(dataset: "BaseDataset", indices: Sequence[int], crop: "RandomResiz
 
 
 def generate(folder: Path, count: int) -> None:
-    """Write JPEG files, 500 x 375 pixels and about 115 kB, as ImageNet's are on average."""
+    """Write JPEG files, 500 x 375 pixels and about 115 kB, as ImageNet's are on average.
+
+    Half of them below ``a``, the others below ``b``, which may be classes.
+    """
     import cv2
     import numpy as np
 
     rng = np.random.default_rng(0)
+    for name in "ab":
+        (folder / name).mkdir()
     for i in range(count):
         shapes = cv2.resize(
             rng.integers(0, 256, (40, 50, 3), dtype=np.uint8), (500, 375), interpolation=2
         )
         noise = rng.normal(0, 21, (375, 500, 1))
         pixels = np.clip(shapes + noise, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"{i}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        cv2.imwrite(str(folder / "ab"[i % 2] / f"{i}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])

@@ -43,6 +43,11 @@ def make_arguments(description: str) -> argparse.ArgumentParser:
         if name == "coco":
             help_ = "take objects of iscrowd=1 as single ones (brush masks of CVAT are such)"
             one.add_argument("--no-crowds", action="store_true", help=help_)
+        if name in ("yolo", "labelme", "coco"):
+            help_ = "write label masks of the objects' outlines, for segmentation"
+            one.add_argument("--masks", action="store_true", help=help_)
+            help_ = "with --masks: class 0, of what is in no object; default: background"
+            one.add_argument("--background", default="background", metavar="NAME", help=help_)
         if name.endswith("masks"):
             one.add_argument("--image-end", default="", help="end of the images' names: _rgb")
             one.add_argument("--mask-end", default="", help="end of the masks' names: _labels")

@@ -50,15 +50,20 @@ def convert(args: argparse.Namespace) -> None:
             continue
         layout.add_image(parts[image.name], image.name, image.path)
         numbers[parts[image.name]] += 1
-        counts[parts[image.name]].update(_count(labels, classes))
+        counts[parts[image.name]].update(count_pixels(labels, classes))
         if unknown:
             ledger.note("masks with what is no class, which became 255", f"{mask}: {unknown}")
     _say(args, ledger, classes, numbers, counts)
+    write_config(args.out, layout, classes)
+
+
+def write_config(out: Path, layout: Layout, classes: list[str]) -> None:
+    """Write a child of the template for label masks, see `summary.write_config`."""
     places = {
         part: f"dict(images='images/{part}', masks='masks/{part}')"
         for part in layout.list_parts("masks")
     }
-    summary.write_config(args.out, "segmentation/upernet_convnextv2_custom.py", places, classes)
+    summary.write_config(out, "segmentation/upernet_convnextv2_custom.py", places, classes)
 
 
 def _say(
@@ -86,13 +91,13 @@ def _make_translation(args: argparse.Namespace, masks: list[Path]) -> tuple[list
         if unknown := [name for name in (*classes, *args.ignore) if name not in names]:
             raise InputError(f"the table of colours has no {unknown[0]!r}, only {names}")
         kept = [name for name in classes or names if name not in args.ignore]
-        _check_classes(kept)
+        check_classes(kept)
         return kept, lambda mask: colours_to_labels(mask, colours, kept)
     if not classes:
         raise InputError(
             f"give --classes NAME NAME ... for the values 0, 1, ...; {_list_values(masks)}"
         )
-    _check_classes(classes)
+    check_classes(classes)
     values = args.values or list(range(len(classes)))
     if len(values) != len(classes) or len(set(values)) != len(values):
         raise InputError(f"{len(values)} --values for {len(classes)} --classes, expected one each")
@@ -107,7 +112,12 @@ def _find_table(source: Path) -> Path:
     raise InputError(f"no {' or '.join(_TABLES)} in {source} or above; give --colours FILE")
 
 
-def _check_classes(classes: list[str]) -> None:
+def check_classes(classes: list[str]) -> None:
+    """Refuse more classes than a mask of 8 bits can hold, and names as `check_names` does.
+
+    Raises:
+        InputError: There are such.
+    """
     if len(classes) > IGNORED:
         raise InputError(f"{len(classes)} classes, of which masks of 8 bits can hold {IGNORED}")
     check_names(classes)
@@ -125,6 +135,7 @@ def _list_values(masks: list[Path]) -> str:
     return f"the first {min(len(masks), _LOOKED_AT)} masks hold {listed}"
 
 
-def _count(labels: np.ndarray, classes: list[str]) -> dict[str, int]:
+def count_pixels(labels: np.ndarray, classes: list[str]) -> dict[str, int]:
+    """Pixels of each class in a label map (H, W)."""
     pixels = np.bincount(labels.ravel(), minlength=IGNORED + 1)
     return dict(zip(classes, pixels.tolist(), strict=False))

@@ -1,7 +1,7 @@
 """ImageNet's archives, which every user has to fetch, into ``train/CLASS`` and ``val``.
 
 With the development kit beside them, each class is counted, and validation images are put into
-folders of their classes, as other programs want them. Pre-training looks at no labels.
+folders of their classes, as training with labels wants them. Pre-training looks at no labels.
 """
 
 import io
@@ -60,6 +60,20 @@ def find_missing_classes(root: Path) -> list[str]:
         for name, count in sorted(synsets.values())
         if found.get(name, 0) < count
     ]
+
+
+def find_unsorted(root: Path) -> str:
+    """What to do about validation images that are in no folder of their class; empty if none are.
+
+    Pre-training does not mind; a classifier is validated by their labels.
+    """
+    count = sum(1 for _ in (root / "val").glob("ILSVRC2012_val_*"))
+    if not count:
+        return ""
+    return (
+        f"val: {count} images are in no folder of their class: with {DEVKIT}.tar.gz in {root} this "
+        "command sorts them; or let LabelledImages take a list of them, ann_file='val.txt'"
+    )
 
 
 def read_synsets(root: Path) -> dict[int, tuple[str, int]]:

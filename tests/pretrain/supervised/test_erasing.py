@@ -1,0 +1,89 @@
+"""Erased rectangles have the size and the noise that the recipe says, and the rest is kept."""
+
+import numpy as np
+import pytest
+
+from convnextv2.pretrain.supervised import RandomErasing
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def erased(number=1500, shape=(40, 60, 3), dtype=np.uint8, **options):
+    """Of each draw the (h, w) of the erased rectangle, or None, and its pixels."""
+    erase = RandomErasing(**options)
+    image = np.full(shape, 7, dtype)
+    np.random.seed(0)
+    for _ in range(number):
+        out = erase({"img": image.copy()})["img"]
+        assert out.shape == shape
+        changed = (out != 7).any(axis=2)
+        if not changed.any():
+            assert out.dtype == dtype
+            yield None, None
+            continue
+        assert out.dtype == np.float32
+        rows, columns = changed.any(1).nonzero()[0], changed.any(0).nonzero()[0]
+        box = out[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert changed.sum() == box.shape[0] * box.shape[1]  # one rectangle, all of it
+        yield box.shape[:2], box.reshape(-1, shape[2])
+
+
+def test_a_quarter_of_the_images_is_erased():
+    assert np.mean([box is not None for box, _ in erased()]) == pytest.approx(0.25, abs=0.04)
+
+
+def test_rectangles_keep_to_their_area_and_ratio():
+    boxes = np.array([box for box, _ in erased(prob=1.0) if box])
+    areas, ratios = boxes.prod(1) / 2400, boxes[:, 0] / boxes[:, 1]
+    assert 0.01 < areas.min() < 0.03
+    assert 0.3 < areas.max() < 0.35
+    assert 0.2 < ratios.min() < 0.45
+    assert 2 < ratios.max() < 4
+    # Uniform areas; the widest of the largest find no place, hence a bit less than the middle.
+    assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.025)
+    # As often upright as lying, where the image leaves a place to both.
+    square = np.array([b for b, _ in erased(800, shape=(50, 50, 3), prob=1.0) if b])
+    assert np.mean(square[:, 0] > square[:, 1]) == pytest.approx(0.5, abs=0.06)
+
+
+def test_rectangles_lie_anywhere():
+    """Every pixel of the image is erased sometimes, the corners among them."""
+    erase, hits = RandomErasing(prob=1.0), np.zeros((40, 60))
+    np.random.seed(0)
+    for _ in range(600):
+        hits += (erase({"img": np.full((40, 60, 3), 7, np.uint8)})["img"] != 7).any(2)
+    assert hits.min() > 0
+
+
+def test_noise_is_standard_normal_once_it_is_normalised():
+    pixels = np.concatenate([pixels for _, pixels in erased(200, prob=1.0)])
+    noise = (pixels.astype(np.float64) - MEAN) / STD
+    error = 4 / np.sqrt(len(noise))
+    assert np.abs(noise.mean(0)).max() < error
+    assert np.abs(noise.std(0) - 1).max() < error
+    assert np.abs((noise**4).mean(0) - 3).max() < 30 * error  # not cut off at 0 and 255
+    assert np.abs(np.corrcoef(noise.T) - np.eye(3)).max() < error  # each channel its own
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_bands_without_statistics_take_the_images_own(dtype):
+    np.random.seed(1)
+    image = (np.random.randn(64, 64, 5) * 100 + 1000 * np.arange(1, 6)).astype(dtype)
+    np.random.seed(0)
+    out = RandomErasing(prob=1.0, area=(0.3, 0.3))({"img": image})["img"]
+    box = out[(out != image).any(2)]
+    assert np.abs(box.mean(0) - 1000 * np.arange(1, 6)).max() < 15
+    assert np.abs(box.std(0) / 100 - 1).max() < 0.15
+
+
+def test_it_depends_on_numpys_seed_alone():
+    images = []
+    for _ in range(2):
+        np.random.seed(3)
+        images.append(RandomErasing(prob=1.0)({"img": np.zeros((30, 30, 3), np.uint8)})["img"])
+    assert np.array_equal(*images)
+
+
+def test_a_probability_is_one():
+    with pytest.raises(ValueError, match="prob"):
+        RandomErasing(prob=25)
