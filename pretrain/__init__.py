@@ -15,6 +15,7 @@ from .encoders.minkowski import encode_minkowski
 from .encoders.packed import encode_packed
 from .fcmae import ENCODERS, FCMAE
 from .hooks.features import FeatureHook
+from .hooks.knn import KNNHook
 from .hooks.progress import EstimateHook, ThroughputHook
 from .masks import patchify, random_mask, unpatchify
 from .metric import ReconstructionLoss
@@ -27,6 +28,7 @@ __all__ = [
     "FCMAEDataPreprocessor",
     "FCMAEDecoder",
     "FeatureHook",
+    "KNNHook",
     "PackFCMAEInputs",
     "RandomFlips",
     "RandomResizedCrop",

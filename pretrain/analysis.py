@@ -13,7 +13,7 @@ At which one the paper looked is not told by its text for every figure, so it is
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,9 @@ from convnextv2.backbone import Block, ConvNeXtV2
 
 from .measures import ChannelStates, ClassMeans, Spectrum, channel_distance, effective_rank
 
+if TYPE_CHECKING:
+    import numpy as np
+
 POINTS = ("block", "expansion", "response")
 
 # What `Report.find_collapse` calls a collapse; far from what healthy networks have, whether
@@ -31,6 +34,7 @@ ALIKE = 0.05  # cosine distance between the channels of a stage
 FEW_DIRECTIONS = 2  # effective rank of a stage
 CONSTANT = 0.01  # share of a stage's mean square that varies
 IDLE = 0.5  # share of dead and saturated channels of a layer
+SQUARE = 28  # pixels of a channel's map, about
 
 
 class Place(NamedTuple):
@@ -150,7 +154,7 @@ def trace(
     for i, (downsample, stage) in enumerate(backbone.levels()):
         x = downsample(x)
         for j, block in enumerate(stage):
-            x, features = _run_block(block, x, points)
+            x, features = _run_block(cast("Block", block), x, points)
             yield Place(i, j, j + 1 == len(stage)), features
 
 
@@ -250,3 +254,37 @@ class _Stage:
 def _spread(distances: list[Tensor]) -> Distance:
     values = torch.cat(distances)
     return Distance(values.mean().item(), values.std(correction=0).item())
+
+
+def draw_maps(features: Tensor, size: tuple[int, int], count: int = 64) -> "np.ndarray":
+    """Draw Fig. 3: the maps of channels as small squares, dark where a channel is low.
+
+    All are on one scale, from the first to the last hundredth of the values that are drawn, so
+    that a dead channel is a dark square and a saturated one a bright one.
+
+    Args:
+        features: Of one image, (C, N).
+        size: Of its maps, N = H * W pixels.
+        count: Channels, taken evenly.
+
+    Returns:
+        A picture (H', W', 3), uint8, RGB.
+    """
+    import cv2
+    import numpy as np
+
+    chosen = np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)
+    maps = features[chosen].float().cpu().numpy().reshape(-1, *size)
+    low, high = np.percentile(maps, (1, 99))
+    grey = ((maps - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
+    side = max(SQUARE // max(size), 1)
+    grey = grey.repeat(side, axis=1).repeat(side, axis=2)
+    columns = int(np.ceil(np.sqrt(len(grey))))
+    rows = -(-len(grey) // columns)
+    height, width = grey.shape[1] + 1, grey.shape[2] + 1
+    picture = np.full((rows * height - 1, columns * width - 1, 3), 255, np.uint8)
+    for i, square in enumerate(grey):
+        y, x = i // columns * height, i % columns * width
+        colours = cv2.applyColorMap(square, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+        picture[y : y + height - 1, x : x + width - 1] = colours
+    return picture

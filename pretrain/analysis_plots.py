@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convnextv2.plots import new_figure, save_figure
+from convnextv2.words import plot_families
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from torch import Tensor
 
     from .analysis import Report
     from .probing import ProbeScores
 
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
 MOST_TICKS = 16
+MOST_COLOURS = 10  # of matplotlib
 
 
 def plot_probes(found: Mapping[str, Sequence["ProbeScores"]], chance: float, path: Path) -> None:
@@ -85,8 +88,8 @@ def plot_idle(reports: Mapping[str, "Report"], point: str, path: Path) -> None:
         dead = [100 * layer.dead for layer in report.layers]
         saturated = [100 * layer.saturated for layer in report.layers]
         (line,) = axes.plot(x, dead, marker=".", label=f"{name}: dead")
-        style = {"linestyle": "--", "marker": ".", "color": line.get_color()}
-        axes.plot(x, saturated, label=f"{name}: saturated", **style)
+        color = line.get_color()
+        axes.plot(x, saturated, "--", marker=".", color=color, label=f"{name}: saturated")
     axes.set_xlabel("normalised layer index")
     axes.set_ylabel(f"channels (%, {point})")
     axes.set_ylim(bottom=0)
@@ -136,6 +139,38 @@ def plot_spectra(reports: Mapping[str, "Report"], path: Path) -> None:
         axes.legend(fontsize=7, title="effective rank", title_fontsize=7)
         _finish(axes)
     grid[0].set_ylabel("singular value / largest")
+    save_figure(figure, path)
+
+
+def plot_map(places: "Tensor", shares: Sequence[float], names: Sequence[str], path: Path) -> None:
+    """Draw images as dots of the colour of their folder.
+
+    Args:
+        places: (N, 2), see `probing.principal_map`.
+        shares: Of the variance.
+        names: Of each image's folder.
+        path: Of the PNG.
+    """
+    import numpy as np
+
+    figure = new_figure(6.5, 5)
+    axes = figure.add_subplot()
+    points, given = places.numpy(), np.array(names)
+    known = sorted(set(names), key=lambda name: -int((given == name).sum()))
+    for name in known[:MOST_COLOURS]:
+        x, y = points[given == name].T
+        axes.scatter(x, y, s=6, alpha=0.6, linewidths=0, label=name)
+    if rest := known[MOST_COLOURS:]:
+        x, y = points[np.isin(given, rest)].T
+        label = f"{len(rest)} other folders"
+        axes.scatter(x, y, s=6, c="lightgrey", label=label, zorder=0)
+    if len(known) > 1:
+        fonts = {"family": plot_families(known), "size": 8}
+        axes.legend(markerscale=3, prop=fonts, loc="center left", bbox_to_anchor=(1, 0.5))
+    for axis, number, share in zip("xy", ("first", "second"), shares, strict=True):
+        words = f"{number} principal component, {share:.0%} of the variance"
+        axes.set(**{f"{axis}label": words})
+    _finish(axes)
     save_figure(figure, path)
 
 

@@ -1,9 +1,10 @@
 """A backbone as it is, in front of images of any origin: for probes, embeddings and analyses."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -51,6 +52,7 @@ class FrozenBackbone:
         paths: Sequence[str],
         batch_size: int = 64,
         workers: int = 0,
+        title: str | None = None,
         unreadable: list[str] | None = None,
     ) -> Iterator[tuple[list[int], Tensor]]:
         """Yield the images in their order, batch by batch.
@@ -59,13 +61,21 @@ class FrozenBackbone:
             paths: Of the images.
             batch_size: At most so many at once.
             workers: Processes that read; 0: this one does.
+            title: Of the bar that shows the progress; None: there is none.
             unreadable: Receives a line about each file that cannot be read, which is left out.
 
         Yields:
             Places among the paths, and normalised images (B, C, size, size) on the device.
         """
         files = _Files(paths, self.read)
-        for batch in DataLoader(files, batch_size, num_workers=workers, collate_fn=list):
+        loader = DataLoader(
+            files,
+            batch_size,
+            num_workers=workers,
+            collate_fn=list,
+            generator=torch.Generator(),  # from the global one it would draw, though in order
+        )
+        for batch in track(loader, title) if title else loader:
             read = [(place, image) for place, image in batch if isinstance(image, Tensor)]
             lines = [image for _, image in batch if not isinstance(image, Tensor)]
             if unreadable is not None:
@@ -96,7 +106,7 @@ class _Files(Dataset):
         return len(self.paths)
 
     def __getitem__(self, place: int) -> tuple[int, Tensor | str]:
-        results = {"img_path": self.paths[place]}
+        results: dict[str, Any] = {"img_path": self.paths[place]}
         try:
             for step in self.steps:
                 results = step(results)
@@ -107,9 +117,22 @@ class _Files(Dataset):
 
 
 def pool_files(
-    network: FrozenBackbone, batches: Iterator[tuple[list[int], Tensor]]
+    network: FrozenBackbone,
+    paths: Sequence[str],
+    batch_size: int = 64,
+    workers: int = 0,
+    title: str | None = None,
+    unreadable: list[str] | None = None,
 ) -> tuple[list[int], list[Tensor]]:
-    """All pooled features of batches as `FrozenBackbone.batches` yields them.
+    """The pooled features of all images.
+
+    Args:
+        network: To look with.
+        paths: Of the images.
+        batch_size: See `FrozenBackbone.batches`.
+        workers: Likewise.
+        title: Of the bar that shows the progress; None: there is none.
+        unreadable: See `FrozenBackbone.batches`.
 
     Returns:
         The places of the images that could be read, and of each stage (N, channels) on the CPU.
@@ -119,12 +142,18 @@ def pool_files(
     """
     places: list[int] = []
     pooled: list[list[Tensor]] = []
-    for found, images in batches:
+    for found, images in network.batches(paths, batch_size, workers, title, unreadable):
         places += found
         pooled.append([stage.cpu() for stage in network.pool(images)])
     if not places:
-        raise InputError("none of the images can be read")
+        raise InputError(f"none of {len(paths)} images can be read, such as {paths[0]}")
     return places, [torch.cat(stage) for stage in zip(*pooled, strict=True)]
+
+
+def list_unreadable(lines: Sequence[str], total: int) -> str:
+    """What to say of files that could not be read; nothing if there are none."""
+    names = "".join(f"\n  {line}" for line in lines)
+    return f"{len(lines)} of {total} images could not be read:{names}" if lines else ""
 
 
 def from_config(

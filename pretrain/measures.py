@@ -29,7 +29,7 @@ def channel_distance(features: Tensor) -> Tensor:
     """
     channels = F.normalize(features.double(), dim=2)
     # The sum over all pairs of unit vectors is the square of their sum's length.
-    return (1 - channels.mean(dim=1).square().sum(dim=1)) / 2
+    return (1 - channels.mean(dim=1).square().sum(dim=1)).clamp_min(0) / 2
 
 
 def effective_rank(singular_values: Tensor) -> float:

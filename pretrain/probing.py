@@ -192,3 +192,24 @@ def probe(
         found.append((top1(knn, truth), top1(linear, truth)))
     std, mean = torch.std_mean(torch.tensor(found, dtype=torch.float64), dim=0)
     return ProbeScores(*(Score(m, s) for m, s in zip(mean.tolist(), std.tolist(), strict=True)))
+
+
+def principal_map(features: Tensor) -> tuple[Tensor, list[float]]:
+    """Places of images on a map: the two directions in which their features vary most.
+
+    Args:
+        features: (N, D).
+
+    Returns:
+        (N, 2), float64, in the units of the features; and the share of the variance that each
+        direction has. Signs are such that the largest weight of a direction is positive.
+    """
+    x = features.double()
+    x = x - x.mean(dim=0)
+    _, values, directions = torch.linalg.svd(x, full_matrices=False)
+    directions = F.pad(directions, (0, 0, 0, max(0, 2 - len(directions))))[:2]
+    signs = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True)).sign()
+    squares = values.square()
+    total = squares.sum().clamp_min(1e-300)
+    shares = F.pad(squares / total, (0, max(0, 2 - len(values))))[:2]
+    return x @ (directions * signs).T, shares.tolist()

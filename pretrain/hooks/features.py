@@ -1,5 +1,7 @@
 """What the features are like while a network trains, for every task with this backbone."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
@@ -7,7 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.engine.fsdp import whole_parameters
@@ -96,11 +98,11 @@ def list_scalars(report: Report) -> dict[str, float]:
     return scalars
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def _unwrap(model: Any) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
-def _prepare(model: nn.Module, sample: dict) -> Tensor:
+def _prepare(model: Any, sample: dict) -> Tensor:
     """Normalised, (1, C, H, W)."""
     with torch.no_grad():
         return model.data_preprocessor(pseudo_collate([sample]), False)["inputs"]

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from convnextv2.engine.fsdp import whole_parameters
 from convnextv2.images import LoadImage
-from convnextv2.pretrain.frozen import FrozenBackbone, pool_files
+from convnextv2.pretrain.frozen import FrozenBackbone, list_unreadable, pool_files
 from convnextv2.pretrain.probing import NEIGHBOURS, TEMPERATURE, knn_leave_one_out
 from convnextv2.pretrain.supervised.folder import LabelledImages
 from convnextv2.registry import HOOKS
@@ -88,8 +88,7 @@ class KNNHook(Hook):
         load = LoadImage(model.backbone.in_channels, dtype=self.dtype)
         network = FrozenBackbone(model.backbone, model.data_preprocessor, load, self.size)
         unreadable: list[str] = []
-        batches = network.batches(self.paths, self.batch_size, unreadable=unreadable)
-        places, stages = pool_files(network, batches)
+        places, stages = pool_files(network, self.paths, self.batch_size, unreadable=unreadable)
         model.train()
         labels = torch.tensor([self.labels[place] for place in places])
         found = [knn_leave_one_out(x, labels, self.k, self.temperature) for x in stages]
@@ -97,6 +96,5 @@ class KNNHook(Hook):
         runner.visualizer.add_scalars(scalars, step)
         text = " ".join(f"{value:.1%}" for value in found)
         runner.logger.info(f"k-NN top-1 on the stages, {len(labels)} images: {text}")
-        if step == 0:
-            for line in unreadable:
-                runner.logger.warning(f"left out: {line}")
+        if unreadable and step == 0:
+            runner.logger.warning(list_unreadable(unreadable, len(self.paths)))

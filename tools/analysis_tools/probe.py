@@ -100,18 +100,16 @@ def read_features(
 ) -> "tuple[list[Tensor], Tensor]":
     """Each stage's features (N, D), and the labels (N,), of the images that can be read."""
     import torch
-    from rich.progress import track
 
-    from convnextv2.pretrain.frozen import pool_files
+    from convnextv2.pretrain.frozen import list_unreadable, pool_files
 
     infos = [data.get_data_info(i) for i in range(len(data))]
-    paths, unreadable = [info["img_path"] for info in infos], []
-    batches = network.batches(paths, args.batch_size, args.workers, unreadable)
-    steps = -(-len(paths) // args.batch_size)
-    places, stages = pool_files(network, track(batches, f"{name}, images", steps))
+    paths = [info["img_path"] for info in infos]
+    unreadable: list[str] = []
+    title = f"{name}, images"
+    places, stages = pool_files(network, paths, args.batch_size, args.workers, title, unreadable)
     if unreadable:
-        lines = "".join(f"\n  {line}" for line in unreadable)
-        print(f"{len(unreadable)} of {len(paths)} images could not be read:{lines}")
+        print(list_unreadable(unreadable, len(paths)))
     return stages, torch.tensor([infos[place]["gt_label"] for place in places])
 
 
