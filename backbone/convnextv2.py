@@ -166,13 +166,13 @@ class ConvNeXtV2(BaseModule):
 
         Args:
             name: Parameter name within this backbone.
-            decay_type: ``block_wise``: every block is a step. ``layer_wise``: the first two
-                stages, the last, and every three blocks of the third are a step each; 12 steps
-                above the stem for depth 27 (paper, A.1, after BEiT). ``stage_wise``: every
-                stage is a step.
+            decay_type: ``block_wise``: every block is a step, the first one with the stem, as
+                the released fine-tuning code has it. ``layer_wise``: the first two stages, the
+                last, and every three blocks of the third are a step each; 12 steps above the
+                stem for depth 27 (paper, A.1, after BEiT). ``stage_wise``: every stage is a step.
 
         Returns:
-            (depth, deepest): 0 for the stem up to `deepest` for the last block. Output norms
+            (depth, deepest): 0 or 1 for the stem up to `deepest` for the last block. Output norms
             belong to the head, `deepest` + 1.
         """
         blocks_a_step = {
@@ -190,7 +190,8 @@ class ConvNeXtV2(BaseModule):
             return deepest + 1, deepest
         stage = int(number)
         if part == "downsample_layers":
-            return (0 if stage == 0 else sum(steps[:stage]) + 1), deepest
+            below = stage == 0 and decay_type != "block_wise"
+            return (0 if below else sum(steps[:stage]) + 1), deepest
         return sum(steps[:stage]) + int(rest[0]) // size[stage] + 1, deepest
 
     def _freeze_stages(self) -> None:

@@ -8,6 +8,7 @@ each name (``module.``, ``_orig_mod.``, ``student.backbone.``), joined by dots.
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from mmengine.logging import print_log
 from torch import Tensor
 
 from .checkpoint_keys import convert_keys
@@ -38,7 +39,8 @@ def find_weights(
     Args:
         content: Dict of tensors by name, at any depth of other dicts.
         prefix: Where to look: a path, the beginning of one, or parts out of its middle. By
-            default everywhere.
+            default everywhere, but of a checkpoint of mmengine's `EMAHook` the averaged weights,
+            which it saves as ``state_dict``; a line in the log says so.
         name: What to call the file in errors.
 
     Returns:
@@ -56,7 +58,10 @@ def find_weights(
             f"{name} is not a ConvNeXt V2 checkpoint in a known layout; its keys begin: "
             + ", ".join(keys[:5])
         )
-    candidates = everything if prefix is None else _below(everything, prefix.strip("."))
+    if prefix is None:
+        candidates = _averaged(everything, content, name)
+    else:
+        candidates = _below(everything, prefix.strip("."))
     if not candidates:
         raise ValueError(
             f"{name} has no ConvNeXt V2 weights below the prefix {prefix!r}, but below "
@@ -66,7 +71,7 @@ def find_weights(
     if len(candidates) > 1:
         raise ValueError(
             f"{name} holds ConvNeXt V2 weights {len(candidates)} times, below "
-            f"{_choices(candidates)}{_about_averages(content)}"
+            f"{_choices(candidates)}"
         )
     return candidates[0]
 
@@ -123,10 +128,17 @@ def _choices(candidates: list[FoundWeights]) -> str:
     )
 
 
-def _about_averages(content: object) -> str:
+def _averaged(candidates: list[FoundWeights], content: object, name: str) -> list[FoundWeights]:
+    """Without the weights of the last step, where mmengine's `EMAHook` saved both."""
     if not isinstance(content, Mapping) or not {"state_dict", "ema_state_dict"} <= content.keys():
-        return ""
-    return (
-        ". (mmengine's EMAHook exchanges the two when it saves: 'state_dict' holds the averaged "
-        "weights, 'ema_state_dict' those of the last step.)"
+        return candidates
+    parts = [found.prefix.split(".")[0] for found in candidates]
+    if not {"state_dict", "ema_state_dict"} <= set(parts):
+        return candidates
+    print_log(
+        f"{name}: its moving average of the weights (EMA) is taken, 'state_dict'; those of the "
+        "last step are below the prefix 'ema_state_dict'",
+        logger="current",
     )
+    pairs = zip(candidates, parts, strict=True)
+    return [found for found, part in pairs if part != "ema_state_dict"]

@@ -1,7 +1,8 @@
 # bash tools/dist_train.sh configs/detection/mask-rcnn_convnextv2-large_fpn_8xb4-lsj-3x-supervised_coco.py 8
 # Batch 32 = 8 GPUs x 4 images; with another batch the rate follows it.
 # Published: box AP 51.5, mask AP 45.8 (paper, Table 6). Not run here. Weights of supervised training
-# were not released: give your own classifier's file as `checkpoint`, in any layout the README names.
+# were not released: as `checkpoint` give those that this config makes, or others of any layout,
+# configs/classification/classifier_convnextv2-large_32xb128-300e-supervised_in1k.py
 _base_ = [
     '../_base_/models/mask-rcnn_convnextv2_fpn.py',
     '../_base_/datasets/coco_lsj_instance.py',

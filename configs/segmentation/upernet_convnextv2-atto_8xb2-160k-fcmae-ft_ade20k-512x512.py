@@ -2,6 +2,8 @@
 # Batch 16 = 8 GPUs x 2 images; with another batch the rate follows it. Multi-scale test: --tta.
 # Published: none for this size. Chosen from the nearest published one, Base: decay .9 as there,
 # drop path .1 where Base has .4, for a smaller network. Not run here.
+# Starts from what this config makes, here the authors' own weights of it:
+# configs/classification/classifier_convnextv2-atto_8xb128-600e-fcmae_in1k.py
 _base_ = [
     '../_base_/models/upernet_convnextv2.py',
     '../_base_/datasets/ade20k_512.py',

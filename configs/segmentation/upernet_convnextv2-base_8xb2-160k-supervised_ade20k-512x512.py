@@ -1,7 +1,8 @@
 # bash tools/dist_train.sh configs/segmentation/upernet_convnextv2-base_8xb2-160k-supervised_ade20k-512x512.py 8
 # Batch 16 = 8 GPUs x 2 images; with another batch the rate follows it. Multi-scale test: --tta.
 # Published: mIoU 50.5, multi-scale (paper, Table 7). Not run here. Weights of supervised training
-# were not released: give your own classifier's file as `checkpoint`, in any layout the README names.
+# were not released: as `checkpoint` give those that this config makes, or others of any layout,
+# configs/classification/classifier_convnextv2-base_32xb128-300e-supervised_in1k.py
 _base_ = [
     '../_base_/models/upernet_convnextv2.py',
     '../_base_/datasets/ade20k_512.py',

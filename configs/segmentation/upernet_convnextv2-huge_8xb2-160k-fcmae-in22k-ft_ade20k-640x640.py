@@ -2,6 +2,7 @@
 # Batch 16 = 8 GPUs x 2 images; with another batch the rate follows it. Multi-scale test: --tta.
 # Published: mIoU 57.0, multi-scale (paper, Table 7). Not run here. Without --tta: single-scale, 2560.
 # Weights: fine-tuned on IN-22K, then IN-1K, of the two released the one at 512, nearer to the crop.
+# They are what this config makes: configs/classification/classifier_convnextv2-huge_32xb16-30e-in22k_in1k-512.py
 _base_ = [
     '../_base_/models/upernet_convnextv2.py',
     '../_base_/datasets/ade20k_640.py',

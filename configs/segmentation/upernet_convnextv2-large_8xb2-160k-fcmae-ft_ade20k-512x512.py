@@ -1,6 +1,8 @@
 # bash tools/dist_train.sh configs/segmentation/upernet_convnextv2-large_8xb2-160k-fcmae-ft_ade20k-512x512.py 8
 # Batch 16 = 8 GPUs x 2 images; with another batch the rate follows it. Multi-scale test: --tta.
 # Published: mIoU 53.7, multi-scale (paper, Table 7). Not run here.
+# Starts from what this config makes, here the authors' own weights of it:
+# configs/classification/classifier_convnextv2-large_16xb64-100e-fcmae_in1k.py
 _base_ = [
     '../_base_/models/upernet_convnextv2.py',
     '../_base_/datasets/ade20k_512.py',

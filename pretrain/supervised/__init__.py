@@ -1,6 +1,6 @@
 """The supervised stage: a classifier, its data and its augmentation."""
 
-from .ema import EMAHook, WeightAverage
+from .ema import EMAHook
 from .erasing import RandomErasing
 from .evaluation_crops import CenterCrop, ResizeShorter, Warp
 from .folder import LabelledImages
@@ -18,5 +18,4 @@ __all__ = [
     "RandomErasing",
     "ResizeShorter",
     "Warp",
-    "WeightAverage",
 ]

@@ -2,63 +2,59 @@
 
 from typing import Any
 
-from mmengine import hooks, model
+from mmengine import hooks
 from mmengine.runner import Runner
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from convnextv2.engine.errors import InputError
-from convnextv2.registry import HOOKS, MODELS
-
-
-@MODELS.register_module()
-class WeightAverage(model.ExponentialMovingAverage):
-    """average = (1 - momentum) * average + momentum * weights, from the initial weights on.
-
-    mmengine's own begins with the weights after the first step instead.
-
-    Args:
-        kwargs: Of mmengine's class: `model`, `momentum`.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.steps += 1  # to it, at 0 there is no average yet
+from convnextv2.registry import HOOKS
 
 
 @HOOKS.register_module()
 class EMAHook(hooks.EMAHook):
-    """mmengine's `EMAHook`, averaging once a step of the optimizer (paper, Tables 9 to 13).
+    """mmengine's `EMAHook` as the paper averages (Tables 9 to 13): once a step of the optimizer.
 
-    Validations and tests are of the average. In a checkpoint it is ``state_dict``, which tests,
-    inference and later stages load; ``ema_state_dict`` has the weights as trained, with which a
-    resumed run goes on exactly.
+    average = (1 - momentum) * average + momentum * weights, from the weights before the first step
+    on. Validations and tests are of the average. In a checkpoint it is ``state_dict``, which
+    tests, inference and later stages load; ``ema_state_dict`` has the weights as trained, with
+    which a resumed run goes on exactly.
 
     Args:
         momentum: 1 - decay: 1e-4 for the paper's .9999.
-        kwargs: Of mmengine's hook and of the average.
+        kwargs: Of mmengine's hook.
 
     Raises:
         InputError: When the run begins: the weights lie in shards.
     """
 
     def __init__(self, momentum: float = 1e-4, **kwargs: Any) -> None:
-        options = {"ema_type": "convnextv2.WeightAverage", "strict_load": True, **kwargs}
-        super().__init__(momentum=momentum, **options)
+        super().__init__(momentum=momentum, **kwargs)
         self._said = False
 
     def before_run(self, runner: Runner) -> None:
-        """Begin with a copy of the model."""
+        """Make room for the average."""
         if isinstance(runner.model, FullyShardedDataParallel):
             raise InputError(
                 "the moving average needs whole weights, which a sharded strategy does not have: "
-                "leave out the strategy, or the average by default_hooks.ema=None"
+                "leave out the strategy, or EMAHook from custom_hooks"
             )
         super().before_run(runner)
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin with the weights as they are now, initialised or loaded; resumed, as they were."""
+        super().before_train(runner)
+        if self.ema_model.steps == 0:
+            self.ema_model.update_parameters(self.src_model)  # the first time a copy
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Average where the optimizer made a step; not while gradients are gathered."""
         if runner.optim_wrapper.should_update():
             super().after_train_iter(runner, *args, **kwargs)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Exchange the two back; a checkpoint to resume from fills all of the average."""
+        self.strict_load = bool(runner._resume)
+        super().after_load_checkpoint(runner, checkpoint)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Exchange the two, and say so once."""

@@ -1,5 +1,7 @@
 """The network is found below any prefix and in any dict; two of them are never guessed between."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -103,19 +105,28 @@ def test_two_of_them_are_an_error_that_names_both_and_the_option(kind, tmp_path)
 @pytest.mark.parametrize(
     ("prefix", "expected"),
     [
+        (None, "state_dict.backbone"),
         ("state_dict", "state_dict.backbone"),
         ("state_dict.backbone.", "state_dict.backbone"),
         ("ema_state_dict", "ema_state_dict.module.backbone"),
         ("module", "ema_state_dict.module.backbone"),
     ],
 )
-def test_emahooks_checkpoints_need_the_option(prefix, expected):
-    tensors = below("backbone", network("convnextv2", classifier=False))
-    content = {"state_dict": tensors, "ema_state_dict": below("module", tensors)}
+def test_of_emahooks_checkpoints_the_average_is_taken_and_it_says_so(prefix, expected, monkeypatch):
+    lines = []
+    module = sys.modules["convnextv2.backbone.find_weights"]
+    monkeypatch.setattr(module, "print_log", lambda line, **_: lines.append(line))
+    averaged, last = (below("backbone", network("convnextv2", seed=i)) for i in (1, 2))
+    content = {"state_dict": averaged, "ema_state_dict": below("module", last)}
     content["ema_state_dict"]["steps"] = torch.tensor(3)
-    with pytest.raises(ValueError, match=r"'state_dict' holds the averaged\s+weights"):
-        find_weights(content)
-    assert find_weights(content, prefix).prefix == expected
+    found = find_weights(content, prefix, "run/epoch_1.pth")
+    assert found.prefix == expected
+    stem = (last if expected.startswith("ema") else averaged)[
+        "backbone.downsample_layers.0.0.weight"
+    ]
+    assert torch.equal(found.tensors["downsample_layers.0.0.weight"], stem)
+    said = ["run/epoch_1.pth: its moving average of the weights (EMA) is taken" in x for x in lines]
+    assert said == ([True] if prefix is None else [])
 
 
 def test_the_nearest_place_to_the_prefix_is_taken():

@@ -15,6 +15,7 @@ METRICS = {  # as the heads of the configs name them
     "mask AP (paper)": "mask AP",
     "mIoU multi-scale and flip (paper)": "mIoU",
     "Top 1 Accuracy after fine-tuning (paper)": "top-1",
+    "Top 1 Accuracy (paper)": "top-1",
 }
 
 

@@ -1,0 +1,10 @@
+# What all classifiers are trained with: AdamW in bfloat16 on a GPU, float32 without (paper, Tables
+# 9 to 13). The rate is for a batch of 256 and follows the batch of all processes.
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),  # bfloat16 has float32's range
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999)),
+    constructor='convnextv2.LayerDecayOptimWrapperConstructor',
+)
+auto_scale_lr = dict(enable=True, base_batch_size=256)

@@ -1,0 +1,21 @@
+# From ImageNet-22K, Nano and Tiny (paper, Tables 12 and 13): 90 epochs without warm-up.
+_base_ = './classification_adamw.py'
+
+optim_wrapper = dict(
+    optimizer=dict(lr=2.5e-5, weight_decay=1e-8),
+    paramwise_cfg=dict(decay_rate=0.9, decay_type='block_wise'),
+)
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR',
+        eta_min_ratio=1e-6 / 5e-5,  # as the released code ends
+        by_epoch=True,
+        begin=0,
+        end=90,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=90, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+custom_hooks = [dict(type='convnextv2.EMAHook', momentum=1e-4)]

@@ -1,0 +1,24 @@
+# bash tools/dist_train.sh configs/classification/classifier_convnextv2-large_8xb64-30e-in22k_in1k.py 8
+# Batch 512 = 8 GPUs x 64 images; with another batch the rate follows it.
+# Published: top-1 87.3 (paper, Table 15). Not run here.
+# Starts from the last checkpoint of the training on ImageNet-22K, whose own weights were not
+# released: configs/classification/classifier_convnextv2-large_32xb128-90e-fcmae_in22k.py.
+_base_ = [
+    '../_base_/models/classifier_convnextv2.py',
+    '../_base_/datasets/imagenet_1k.py',
+    '../_base_/schedules/in22k-in1k_30e.py',
+    '../_base_/runtime/classification_runtime.py',
+]
+
+checkpoint = 'work_dirs/classifier_convnextv2-large_32xb128-90e-fcmae_in22k/epoch_90.pth'
+model = dict(
+    backbone=dict(
+        arch='large',
+        drop_path_rate=0.3,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    head_init_scale=0.001,
+    label_smoothing=0.1,
+    mixing=None,
+)
+train_dataloader = dict(batch_size=64)
