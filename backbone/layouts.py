@@ -125,13 +125,21 @@ def whole_model(keys: Iterable[str], prefix: str, layout: str) -> dict[str, str]
         name in the layout -> key.
     """
     own = OWN_PREFIX.get(layout, "")
-    if not f".{prefix}".endswith(f".{own}"):  # the network alone
-        return {key.removeprefix(prefix): key for key in keys if key.startswith(prefix)}
-    outer, head = prefix.removesuffix(own), module_name("head", layout)
-    return {
+    if layout == "convnextv2" and f".{prefix}".endswith(".backbone."):  # a `Classifier`'s
+        own, heads = "backbone.", ("norm", "head")
+    elif f".{prefix}".endswith(f".{own}"):
+        heads = tuple(filter(None, [module_name("head", layout)]))
+    else:  # the network alone
+        heads = ()
+    outer = prefix.removesuffix(own)
+    beside = {
         key.removeprefix(outer): key
         for key in keys
-        if key.startswith(prefix) or (head and key.rpartition(".")[0] == outer + head)
+        if key.rpartition(".")[0] in {outer + head for head in heads}
+    }
+    inside = own if layout != "convnextv2" and heads else ""
+    return beside | {
+        inside + key.removeprefix(prefix): key for key in keys if key.startswith(prefix)
     }
 
 

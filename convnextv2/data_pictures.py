@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convnextv2.data_parts import Part, spread
+from convnextv2.engine.types import walk_built_datasets
 from convnextv2.findings import Finding, group_findings
 from convnextv2.pictures import Palette, complete_palette, to_rgb
 from convnextv2.words import plot_families, plot_words, write_legend
@@ -137,8 +138,12 @@ def _draw_training(
     """Training samples after augmentation with their annotations, and the classes' colours."""
     from mmengine.registry import DATASETS
 
+    from convnextv2.images import as_bgr
+
     with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    first: Any = next(walk_built_datasets(dataset))
+    load = first.pipeline.transforms[0]
     classes = dataset.metainfo["classes"]
     palette = complete_palette(dataset.metainfo.get("palette"), len(classes))
     tiles = []
@@ -147,7 +152,8 @@ def _draw_training(
             sample = dataset[index]
         except Exception:  # that it cannot be read was found out
             continue
-        image = to_rgb(sample["inputs"].permute(1, 2, 0).numpy(), bands=bands)
+        image = as_bgr(sample["inputs"].permute(1, 2, 0).numpy(), load)
+        image = to_rgb(image, bands=bands)
         picture = task.draw_truth(image, sample["data_samples"], palette)
         name = Path(sample["data_samples"].get("img_path", "")).name
         tiles.append(Tile(_resize(picture), name))

@@ -121,6 +121,17 @@ class LoadImage:
         return image
 
 
+def as_bgr(image: np.ndarray, load: object) -> np.ndarray:
+    """An image (H, W, C) as a config's loader gives it, in the order that pictures are made from.
+
+    Args:
+        image: As it was loaded.
+        load: The loader; of others than `LoadImage`, BGR is expected, as mmcv's has it.
+    """
+    is_rgb = image.shape[2:] == (3,) and getattr(load, "channel_order", "bgr") == "rgb"
+    return image[..., ::-1] if is_rgb else image
+
+
 class SayOnce:
     """Logs the first text that it is given, in the first of the processes forked from here."""
 

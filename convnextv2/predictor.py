@@ -1,4 +1,4 @@
-"""Detectors and segmenters from a config and a checkpoint, for images of any size.
+"""Detectors, segmenters and classifiers from a config and a checkpoint, for images of any size.
 
 from convnextv2.predictor import Predictor
 
@@ -39,7 +39,7 @@ class Predictor:
         device: Such as ``cpu`` or ``cuda:1``; by default the GPU if there is one.
 
     Attributes:
-        task: The config's, detection or segmentation.
+        task: The config's.
         model: The network, on the device.
         classes: Their names, as the checkpoint has them, otherwise as the config has them.
         palette: An RGB colour for each.
@@ -78,6 +78,8 @@ class Predictor:
 
         _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
         # Lazy: its classes and palette are wanted, not its files.
+        names = {key: self.trained_meta[key] for key in ("classes",) if key in self.trained_meta}
+        entry = {**entry, "metainfo": {**(entry.get("metainfo") or {}), **names}}
         self.dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": True})
         meta = {**self.dataset.metainfo, **self.trained_meta}
         self.classes: list[str] = list(meta["classes"])
@@ -128,12 +130,14 @@ class Predictor:
             yield from self._run(batch)
 
     def _read(self, source: Image, number: int) -> dict:
+        from convnextv2.images import as_bgr
+
         results: dict[str, Any] = {"img_path": None, "img_id": number}
         if isinstance(source, (str, Path)):
             results = load_file(self._load, {**results, "img_path": str(source)})
         else:
             results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
-        image = results["img"]
+        image = as_bgr(results["img"], self._load)
         for transform in self._prepare:
             results = transform(results)
         self.task.prepare(results)

@@ -54,9 +54,10 @@ class FilesPart(Part):
 
     def draw(self, finding: Finding) -> "np.ndarray | None":
         """The image."""
+        from convnextv2.images import as_bgr
         from convnextv2.pictures import to_rgb
 
-        return to_rgb(self.read_image(finding.image))
+        return to_rgb(as_bgr(self.read_image(finding.image), self.load))
 
     @cached_property
     def places(self) -> dict[str, int]:

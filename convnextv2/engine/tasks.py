@@ -35,7 +35,7 @@ SETTINGS = (
     *("bands", "dtype", "mean", "std", "iterations", "epochs", "batch_size", "lr"),
 )
 # Packages of `convnextv2` that have a `task.py`.
-FOLDERS = ("pretrain", "detection", "segmentation")
+FOLDERS = ("pretrain", "pretrain.supervised", "detection", "segmentation")
 EXPORT = "model_converters/export_backbone.py"
 
 
@@ -51,6 +51,7 @@ class Task:
         colour_steps: Full names of transforms that can do nothing with images but those of three
             bands of 8 bits.
         settings: Names of those of its templates; empty if it has no templates.
+        optional: Those of them that may be None though others' may not.
         places: What `train` and `val` of its templates say, and whether they must.
         scores: Names of the metrics that tell how good a model is; the first ranks checkpoints.
     """
@@ -62,6 +63,7 @@ class Task:
     preprocessor: ClassVar[str]
     colour_steps: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
     places: ClassVar[Mapping[str, bool]] = {}
     scores: ClassVar[tuple[str, ...]] = ()
 

@@ -61,7 +61,8 @@ def _read_settings(cfg: "Config", task: Task) -> dict[str, Any]:
     for part in ("train", "val"):  # None in a base would let no child give a dict
         if hasattr(settings[part], "values") and not any(settings[part].values()):
             settings[part] = None
-    if wrong := find_wrong(settings, task.places):
+    given = {k: v for k, v in settings.items() if v is not None or k not in task.optional}
+    if wrong := find_wrong(given, task.places):
         raise InputError("settings that cannot be:\n" + "\n".join(f"  {line}" for line in wrong))
     if settings["iterations"] is None and settings["epochs"] is None:
         settings |= {name: cfg[MARK].get(name) for name in ("iterations", "epochs")}

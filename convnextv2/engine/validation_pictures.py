@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from convnextv2.images import as_bgr
 from convnextv2.pictures import complete_palette, to_rgb
 from convnextv2.predictor import load_file
 from convnextv2.registry import HOOKS
@@ -75,7 +76,7 @@ class ValidationPicturesHook(Hook):
 
 
 def read_image(dataset: BaseDataset, path: str) -> np.ndarray:
-    """An image (H, W, C), as a data set's own loader reads it.
+    """An image (H, W, C), as a data set's own loader reads it; colours are BGR.
 
     Args:
         dataset: Built; it may wrap others.
@@ -85,4 +86,5 @@ def read_image(dataset: BaseDataset, path: str) -> np.ndarray:
         UnreadableImageError: It cannot be read.
     """
     first: Any = next(walk_built_datasets(dataset))
-    return load_file(first.pipeline.transforms[0], {"img_path": path, "img_id": 0})["img"]
+    load = first.pipeline.transforms[0]
+    return as_bgr(load_file(load, {"img_path": path, "img_id": 0})["img"], load)

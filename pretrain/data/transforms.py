@@ -90,11 +90,16 @@ class PackFCMAEInputs:
     """To ``inputs`` (C, H, W), ``seed``, from which the model draws the mask, and ``img_path``."""
 
     def __call__(self, results: dict) -> dict:
-        image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
-        if image.dtype != np.uint8:  # torch cannot collate uint16 on every device
-            image = image.astype(np.float32, copy=False)
         return {
-            "inputs": torch.from_numpy(image),
+            "inputs": to_tensor(results["img"]),
             "seed": np.random.randint(2**31),
             "img_path": results["img_path"],
         }
+
+
+def to_tensor(image: np.ndarray) -> torch.Tensor:
+    """An image (H, W, C) as (C, H, W): uint8, or float32 of any other type."""
+    image = np.ascontiguousarray(image.transpose(2, 0, 1))
+    if image.dtype != np.uint8:  # torch cannot collate uint16 on every device
+        image = image.astype(np.float32, copy=False)
+    return torch.from_numpy(image)
