@@ -34,7 +34,7 @@ ALIKE = 0.05  # cosine distance between the channels of a stage
 FEW_DIRECTIONS = 2  # effective rank of a stage
 CONSTANT = 0.01  # share of a stage's mean square that varies
 IDLE = 0.5  # share of dead and saturated channels of a layer
-SQUARE = 28  # pixels of a channel's map, about
+SQUARE = 32  # pixels of the longer side of a channel's map
 
 
 class Place(NamedTuple):
@@ -159,18 +159,25 @@ def trace(
 
 
 def _run_block(block: Block, x: Tensor, points: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-    rows: list[Tensor] = []  # (B, N, 4C), before GELU
-    handle = block.pwconv1.register_forward_hook(lambda *call: rows.append(call[2]))
+    outputs: list[Tensor] = []  # rows (B, N, 4C), before GELU
+    inputs: list[Tensor] = []  # rows (B, N, 4C), of the second linear layer
+    handles = [
+        block.pwconv1.register_forward_hook(lambda *call: outputs.append(call[2])),
+        block.pwconv2.register_forward_pre_hook(lambda *call: inputs.append(call[1][0])),
+    ]
     try:
         x = block(x)
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     features = {"block": x.flatten(2)}
     if {"expansion", "response"} & set(points):
-        expansion = F.gelu(rows[0])
+        expansion = F.gelu(outputs[0])
         features["expansion"] = expansion.transpose(1, 2)
         if "response" in points:
-            features["response"] = block.grn(expansion).transpose(1, 2)
+            # GRN does not call the linear layer, which is part of its own operation.
+            response = inputs[0] if inputs else block.grn(expansion)
+            features["response"] = response.transpose(1, 2)
     return x, {point: features[point] for point in points}
 
 
@@ -277,14 +284,13 @@ def draw_maps(features: Tensor, size: tuple[int, int], count: int = 64) -> "np.n
     maps = features[chosen].float().cpu().numpy().reshape(-1, *size)
     low, high = np.percentile(maps, (1, 99))
     grey = ((maps - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
-    side = max(SQUARE // max(size), 1)
-    grey = grey.repeat(side, axis=1).repeat(side, axis=2)
+    height, width = (max(round(SQUARE * side / max(size)), 1) for side in size)
     columns = int(np.ceil(np.sqrt(len(grey))))
     rows = -(-len(grey) // columns)
-    height, width = grey.shape[1] + 1, grey.shape[2] + 1
-    picture = np.full((rows * height - 1, columns * width - 1, 3), 255, np.uint8)
-    for i, square in enumerate(grey):
-        y, x = i // columns * height, i % columns * width
+    picture = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 255, np.uint8)
+    for i, cells in enumerate(grey):
+        y, x = i // columns * (height + 1), i % columns * (width + 1)
+        square = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)
         colours = cv2.applyColorMap(square, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-        picture[y : y + height - 1, x : x + width - 1] = colours
+        picture[y : y + height, x : x + width] = colours
     return picture

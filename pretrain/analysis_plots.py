@@ -92,7 +92,7 @@ def plot_idle(reports: Mapping[str, "Report"], point: str, path: Path) -> None:
         axes.plot(x, saturated, "--", marker=".", color=color, label=f"{name}: saturated")
     axes.set_xlabel("normalised layer index")
     axes.set_ylabel(f"channels (%, {point})")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(5, axes.get_ylim()[1]))  # one of a hundred is no mountain
     axes.legend(fontsize=8)
     _finish(axes)
     save_figure(figure, path)

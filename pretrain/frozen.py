@@ -12,6 +12,7 @@ from convnextv2.backbone import ConvNeXtV2
 from convnextv2.backbone.pretrained import STEM, fill_backbone, find_backbone
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.types import find_class, walk_datasets
+from convnextv2.engine.weights import read_checkpoint
 from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.preprocessing import BandNormalization, find_mean_and_std
 from convnextv2.registry import MODELS
@@ -184,11 +185,26 @@ def from_config(
         raise InputError(f"{cfg.filename}: its model has no backbone of the type ConvNeXtV2")
     changed = {"init_cfg": None, "output_norm": False, "frozen_stages": 0}
     backbone = MODELS.build({**entry, **changed})
-    fill_backbone(backbone, find_backbone(checkpoint, prefix), checkpoint)
+    _load(backbone, checkpoint, prefix)
     mean, std = find_mean_and_std(cfg.model.get("data_preprocessor") or {}, checkpoint)
     normalization = _normalization(mean, std, backbone.in_channels)
     load = LoadImage(backbone.in_channels, dtype=_find_dtype(cfg, scope))
     return _assemble(backbone, normalization, load, size, device)
+
+
+def _load(backbone: ConvNeXtV2, checkpoint: str, prefix: str | None) -> None:
+    """Fill the backbone; blocks of other kinds are in checkpoints of this project only."""
+    below = f"{prefix or 'backbone'}."
+    found = {
+        key.removeprefix(below): tensor
+        for key, tensor in read_checkpoint(checkpoint).items()
+        if key.startswith(below)
+    }
+    own = backbone.state_dict()
+    if all(key in found and found[key].shape == own[key].shape for key in own):
+        backbone.load_state_dict({key: found[key] for key in own})
+    else:
+        fill_backbone(backbone, find_backbone(checkpoint, prefix), checkpoint)
 
 
 def from_weights(

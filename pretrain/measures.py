@@ -5,13 +5,14 @@ in float64. What needs more than one image is gathered batch by batch by an obje
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 # Of channels, measured over all pixels of all images. The paper speaks of dead and saturated
 # feature maps (section 3.2) and gives no limits; these are ours.
 DEAD = 0.01  # root mean square, as a share of the whole layer's
 SATURATED = 0.1  # standard deviation, as a share of the channel's own root mean square
+
+ROWS = 16384  # that are in float64 at once
 
 
 def channel_distance(features: Tensor) -> Tensor:
@@ -27,9 +28,12 @@ def channel_distance(features: Tensor) -> Tensor:
     Returns:
         (B,), float64.
     """
-    channels = F.normalize(features.double(), dim=2)
-    # The sum over all pairs of unit vectors is the square of their sum's length.
-    return (1 - channels.mean(dim=1).square().sum(dim=1)).clamp_min(0) / 2
+    norms = torch.linalg.vector_norm(features, dim=2, dtype=torch.float64)
+    # The sum over all pairs of unit vectors is the square of their sum's length. As a product it
+    # needs no copy of the features, which of large images are what fills a GPU.
+    weights = (1 / norms.clamp_min(1e-12)).to(features.dtype)
+    total = torch.bmm(weights[:, None], features)[:, 0].double()  # (B, N)
+    return (1 - total.square().sum(dim=1) / features.shape[1] ** 2).clamp_min(0) / 2
 
 
 def effective_rank(singular_values: Tensor) -> float:
@@ -76,7 +80,7 @@ class ClassMeans:
 
     def add(self, features: Tensor, labels: Tensor) -> None:
         """Take in the features (B, C, N) of images with their classes (B,)."""
-        activity = features.double().clamp_min(0).mean(dim=2)
+        activity = features.clamp_min(0).mean(dim=2, dtype=torch.float64)
         for label in labels.unique().tolist():
             found = activity[labels == label]
             self.sums[label] = self.sums.get(label, 0) + found.sum(dim=0)
@@ -103,10 +107,10 @@ class ChannelStates:
 
     def add(self, features: Tensor) -> None:
         """Take in features (B, C, N)."""
-        features = features.double()
         self.count += len(features) * features.shape[2]
-        self.sums = self.sums + features.sum(dim=(0, 2))
-        self.squares = self.squares + features.square().sum(dim=(0, 2))
+        self.sums = self.sums + features.sum(dim=(0, 2), dtype=torch.float64)
+        norms = torch.linalg.vector_norm(features, dim=(0, 2), dtype=torch.float64)
+        self.squares = self.squares + norms.square()
 
     def shares(self) -> tuple[float, float]:
         """Of all channels the share that is dead, and that which is saturated."""
@@ -132,16 +136,17 @@ class Spectrum:
 
     def add(self, features: Tensor) -> None:
         """Take in features (B, C, N)."""
-        rows = features.double().transpose(1, 2).flatten(0, 1)  # (B*N, C)
+        rows = features.transpose(1, 2).flatten(0, 1)  # (B*N, C)
         if self.origin is None:
             # What is nearly the mean, so that little is lost when the mean is taken off.
-            self.origin = rows.mean(dim=0)
+            self.origin = rows.mean(dim=0, dtype=torch.float64)
             self.sums = torch.zeros_like(self.origin)
             self.products = self.origin.new_zeros(len(self.origin), len(self.origin))
-        rows = rows - self.origin
         self.count += len(rows)
-        self.sums += rows.sum(dim=0)
-        self.products += rows.T @ rows
+        for part in rows.split(ROWS):
+            part = part.double() - self.origin
+            self.sums += part.sum(dim=0)
+            self.products += part.T @ part
 
     def singular_values(self) -> Tensor:
         """Divided by the root of the number of pixels, largest first, (C,)."""

@@ -15,9 +15,9 @@ from convnextv2.pretrain.frozen import from_config, from_weights, list_unreadabl
 SMALL = {"depths": [1, 2, 1, 1], "channels": [4, 6, 8, 12]}
 
 
-def make_backbone(in_channels=3):
+def make_backbone(in_channels=3, **options):
     torch.manual_seed(0)
-    backbone = ConvNeXtV2(SMALL, in_channels, output_norm=False).eval()
+    backbone = ConvNeXtV2(SMALL, in_channels, output_norm=False, **options).eval()
     for name, parameter in backbone.named_parameters():
         if "grn" in name:
             torch.nn.init.normal_(parameter)
@@ -47,8 +47,20 @@ def expected(backbone, folder, mean, std):
     return [stage.mean((2, 3)) for stage in backbone(x.permute(0, 3, 1, 2))]
 
 
-def test_images_are_normalised_as_the_config_says(folder):
-    backbone = make_backbone()
+class Scale(torch.nn.Module):
+    """V1's, which no other library's V2 has a place for."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.linspace(0, 1, dim))
+
+    def forward(self, x):
+        return self.scale * x
+
+
+@pytest.mark.parametrize("layer_scale", [torch.nn.Identity, Scale])
+def test_images_are_normalised_as_the_config_says(folder, layer_scale):
+    backbone = make_backbone(layer_scale=layer_scale)
     tensors = {f"backbone.{k}": v for k, v in backbone.state_dict().items()}
     torch.save({"state_dict": tensors}, folder / "a.pth")
     mean, std = [1.0, 2.0, 3.0], [50.0, 60.0, 70.0]
@@ -62,6 +74,7 @@ def test_images_are_normalised_as_the_config_says(folder):
                     "frozen_stages": 2,
                     "drop_path_rate": 0.5,
                     "out_indices": (3,),
+                    "layer_scale": layer_scale,
                 },
                 "data_preprocessor": {
                     "type": "convnextv2.FCMAEDataPreprocessor",

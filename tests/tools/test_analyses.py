@@ -11,6 +11,7 @@ import tifffile
 import torch
 
 from convnextv2.backbone import ConvNeXtV2
+from convnextv2.data_parts import spread
 from convnextv2.pretrain import analysis
 from convnextv2.pretrain.frozen import from_config, pool_files
 from convnextv2.tools.analysis_tools import analyze_features, embed, probe
@@ -121,7 +122,7 @@ def test_analyze_features(folder, monkeypatch):
 
     network = from_config(read_config("config.py"), "iter_1.pth", 64)
     paths = sorted(str(path) for path in (folder / "images").glob("*/*"))
-    places = np.linspace(0, 11, 8).astype(int)
+    places = np.array(spread(12, 8))
     labels = torch.tensor(places // 6)
     ((_, images),) = network.batches([paths[i] for i in places])
     report = analysis.analyse(network.backbone, [(images, labels)])

@@ -57,12 +57,15 @@ def main() -> None:
     configs = list_configs(args)
     check_folder(args.out, "--out")
 
+    from convnextv2.data_parts import spread
+
     paths, labels = list_files(args)
     reports = {}
     for name, checkpoint, config in zip(names, args.checkpoints, configs, strict=True):
         network = open_network(checkpoint, config, args)
         reports[name] = analyse_files(network, paths, labels, args, name)
-        draw_files(network, paths[: args.maps], args.point, Path(args.out) / f"maps_{name}.png")
+        some = [paths[i] for i in spread(len(paths), args.maps)]
+        draw_files(network, some, args.point, Path(args.out) / f"maps_{name}.png")
         for sentence in reports[name].find_collapse():
             print(f"{name}, collapsed: {sentence}")
     write(reports, args)
@@ -96,8 +99,7 @@ def list_configs(args: argparse.Namespace) -> list[str | None]:
 
 def list_files(args: argparse.Namespace) -> tuple[list[str], list[int] | None]:
     """Images, taken evenly, and their classes if they are asked for."""
-    import numpy as np
-
+    from convnextv2.data_parts import spread
     from convnextv2.pictures import expand_images
     from convnextv2.pretrain.supervised.folder import LabelledImages
 
@@ -111,8 +113,7 @@ def list_files(args: argparse.Namespace) -> tuple[list[str], list[int] | None]:
         labels = [int(info["gt_label"]) for info in infos]
     else:
         paths = expand_images([args.images])
-    count = min(args.max_images, len(paths))
-    places = np.linspace(0, len(paths) - 1, count).astype(int).tolist()
+    places = spread(len(paths), args.max_images)
     return [paths[i] for i in places], labels and [labels[i] for i in places]
 
 

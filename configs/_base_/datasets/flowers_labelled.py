@@ -5,6 +5,7 @@ train_dataloader = dict(
     num_workers=0,
     drop_last=True,
     collate_fn=dict(type='pseudo_collate'),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
     dataset=dict(
         type='convnextv2.LabelledImages',

@@ -3,6 +3,7 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=0,
     collate_fn=dict(type='default_collate'),
+    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
     sampler=dict(type='convnextv2.SeededInfiniteSampler', shuffle=True),
     dataset=dict(
         type='convnextv2.UnlabelledImages',
