@@ -13,7 +13,7 @@ At which one the paper looked is not told by its text for every figure, so it is
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,18 +23,14 @@ from convnextv2.backbone import Block, ConvNeXtV2
 
 from .measures import ChannelStates, ClassMeans, Spectrum, channel_distance, effective_rank
 
-if TYPE_CHECKING:
-    import numpy as np
-
 POINTS = ("block", "expansion", "response")
 
 # What `Report.find_collapse` calls a collapse; far from what healthy networks have, whether
-# trained or just initialised: distances of .4 to .5, tens of directions, most of the square.
+# trained or just initialised: distances of .35 to .5, tens of directions, a fifth of the square.
 ALIKE = 0.05  # cosine distance between the channels of a stage
 FEW_DIRECTIONS = 2  # effective rank of a stage
 CONSTANT = 0.01  # share of a stage's mean square that varies
 IDLE = 0.5  # share of dead and saturated channels of a layer
-SQUARE = 32  # pixels of the longer side of a channel's map
 
 
 class Place(NamedTuple):
@@ -261,36 +257,3 @@ class _Stage:
 def _spread(distances: list[Tensor]) -> Distance:
     values = torch.cat(distances)
     return Distance(values.mean().item(), values.std(correction=0).item())
-
-
-def draw_maps(features: Tensor, size: tuple[int, int], count: int = 64) -> "np.ndarray":
-    """Draw Fig. 3: the maps of channels as small squares, dark where a channel is low.
-
-    All are on one scale, from the first to the last hundredth of the values that are drawn, so
-    that a dead channel is a dark square and a saturated one a bright one.
-
-    Args:
-        features: Of one image, (C, N).
-        size: Of its maps, N = H * W pixels.
-        count: Channels, taken evenly.
-
-    Returns:
-        A picture (H', W', 3), uint8, RGB.
-    """
-    import cv2
-    import numpy as np
-
-    chosen = np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)
-    maps = features[chosen].float().cpu().numpy().reshape(-1, *size)
-    low, high = np.percentile(maps, (1, 99))
-    grey = ((maps - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
-    height, width = (max(round(SQUARE * side / max(size)), 1) for side in size)
-    columns = int(np.ceil(np.sqrt(len(grey))))
-    rows = -(-len(grey) // columns)
-    picture = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 255, np.uint8)
-    for i, cells in enumerate(grey):
-        y, x = i // columns * (height + 1), i % columns * (width + 1)
-        square = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)
-        colours = cv2.applyColorMap(square, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-        picture[y : y + height, x : x + width] = colours
-    return picture

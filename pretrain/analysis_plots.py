@@ -1,4 +1,4 @@
-"""Diagrams of probes and analyses, several networks in one."""
+"""Diagrams of probes and analyses, several networks in one, and maps of channels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ from convnextv2.plots import new_figure, save_figure
 from convnextv2.words import plot_families
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from torch import Tensor
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
 MOST_TICKS = 16
 MOST_COLOURS = 10  # of matplotlib
+SQUARE = 32  # pixels of the longer side of a channel's map
 
 
 def plot_probes(found: Mapping[str, Sequence["ProbeScores"]], chance: float, path: Path) -> None:
@@ -172,6 +174,39 @@ def plot_map(places: "Tensor", shares: Sequence[float], names: Sequence[str], pa
         axes.set(**{f"{axis}label": words})
     _finish(axes)
     save_figure(figure, path)
+
+
+def draw_maps(features: "Tensor", size: tuple[int, int], count: int = 64) -> "np.ndarray":
+    """Draw Fig. 3: the maps of channels as small squares, dark where a channel is low.
+
+    All are on one scale, from the first to the last hundredth of the values that are drawn, so
+    that a dead channel is a dark square and a saturated one a bright one.
+
+    Args:
+        features: Of one image, (C, N).
+        size: Of its maps, N = H * W pixels.
+        count: Channels, taken evenly.
+
+    Returns:
+        A picture (H', W', 3), uint8, RGB.
+    """
+    import cv2
+    import numpy as np
+
+    chosen = np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)
+    maps = features[chosen].float().cpu().numpy().reshape(-1, *size)
+    low, high = np.percentile(maps, (1, 99))
+    grey = ((maps - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
+    height, width = (max(round(SQUARE * side / max(size)), 1) for side in size)
+    columns = int(np.ceil(np.sqrt(len(grey))))
+    rows = -(-len(grey) // columns)
+    picture = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 255, np.uint8)
+    for i, cells in enumerate(grey):
+        y, x = i // columns * (height + 1), i % columns * (width + 1)
+        square = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)
+        colours = cv2.applyColorMap(square, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+        picture[y : y + height, x : x + width] = colours
+    return picture
 
 
 def _finish(axes: "Axes") -> None:

@@ -159,7 +159,7 @@ def list_unreadable(lines: Sequence[str], total: int) -> str:
 
 def from_config(
     cfg: "Config",
-    checkpoint: str,
+    checkpoint: str | None,
     size: int = 224,
     device: str | torch.device = "cpu",
     prefix: str | None = None,
@@ -168,7 +168,7 @@ def from_config(
 
     Args:
         cfg: Whose model has a `ConvNeXtV2` as ``backbone``.
-        checkpoint: Path or address.
+        checkpoint: Path or address; None leaves the weights as they are drawn.
         size: See `FrozenBackbone`.
         device: Likewise.
         prefix: Where in the file to look, see `load_pretrained`.
@@ -185,7 +185,8 @@ def from_config(
         raise InputError(f"{cfg.filename}: its model has no backbone of the type ConvNeXtV2")
     changed = {"init_cfg": None, "output_norm": False, "frozen_stages": 0}
     backbone = MODELS.build({**entry, **changed})
-    _load(backbone, checkpoint, prefix)
+    if checkpoint is not None:
+        _load(backbone, checkpoint, prefix)
     mean, std = find_mean_and_std(cfg.model.get("data_preprocessor") or {}, checkpoint)
     normalization = _normalization(mean, std, backbone.in_channels)
     load = LoadImage(backbone.in_channels, dtype=_find_dtype(cfg, scope))

@@ -12,7 +12,7 @@ import torch
 
 from convnextv2.backbone import ConvNeXtV2
 from convnextv2.data_parts import spread
-from convnextv2.pretrain import analysis
+from convnextv2.pretrain import analysis, analysis_plots
 from convnextv2.pretrain.frozen import from_config, pool_files
 from convnextv2.tools.analysis_tools import analyze_features, embed, probe
 
@@ -75,8 +75,10 @@ def test_probe(folder, monkeypatch, capsys):
     assert "iter_1, stage 4: k-NN " in capsys.readouterr().out
     assert cv2.imread("out/probe.png") is not None
 
-    call(monkeypatch, probe, "config.py", "iter_0.pth", *options, "--val", "images")
-    assert json.loads((folder / "out/probe.json").read_text())["val"] == "images"
+    call(monkeypatch, probe, "config.py", "iter_0.pth", *options, "--val", "images", "--untrained")
+    content = json.loads((folder / "out/probe.json").read_text())
+    assert content["val"] == "images"
+    assert list(content["checkpoints"]) == ["untrained", "iter_0"]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
@@ -158,7 +160,7 @@ def test_wrong_command_lines_are_sentences(folder, monkeypatch):
 def test_a_map_is_dark_where_a_channel_is_dead_and_bright_where_it_is_saturated():
     maps = torch.rand(9, 16, generator=torch.Generator().manual_seed(0)) * 4
     maps[2], maps[4] = 0, 4
-    picture = analysis.draw_maps(maps, (4, 4), count=9)
+    picture = analysis_plots.draw_maps(maps, (4, 4), count=9)
     side = (picture.shape[0] + 1) // 3
     dead, full = picture[: side - 1, 2 * side :], picture[side : 2 * side - 1, side : 2 * side - 1]
     assert (dead == dead[0, 0]).all()

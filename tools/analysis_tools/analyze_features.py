@@ -53,10 +53,15 @@ def main() -> None:
     parser.add_argument("--out", default="features", metavar="DIR", help="folder to write to")
     add_looking(parser)
     args = parser.parse_args()
-    names = name_networks(args)
-    configs = list_configs(args)
+    names, configs = name_networks(args), list_configs(args)
     check_folder(args.out, "--out")
+    write(analyse_networks(names, configs, args), args)
 
+
+def analyse_networks(
+    names: list[str], configs: list[str | None], args: argparse.Namespace
+) -> "dict[str, Report]":
+    """The report of each network by its name; draws its maps."""
     from convnextv2.data_parts import spread
 
     paths, labels = list_files(args)
@@ -68,7 +73,7 @@ def main() -> None:
         draw_files(network, some, args.point, Path(args.out) / f"maps_{name}.png")
         for sentence in reports[name].find_collapse():
             print(f"{name}, collapsed: {sentence}")
-    write(reports, args)
+    return reports
 
 
 def name_networks(args: argparse.Namespace) -> list[str]:
@@ -161,7 +166,8 @@ def draw_files(network: "FrozenBackbone", paths: list[str], point: str, out: Pat
     """Write a picture of maps: a row for each image, a column for the last layer of each stage."""
     from convnextv2.band_pictures import show_bands
     from convnextv2.pictures import write_grid
-    from convnextv2.pretrain.analysis import draw_maps, trace
+    from convnextv2.pretrain.analysis import trace
+    from convnextv2.pretrain.analysis_plots import draw_maps
 
     rows, titles = [], ["image"]
     for _, images in network.batches(paths, 1):

@@ -19,6 +19,7 @@ from convnextv2.engine.outputs import check_folder
 from convnextv2.engine.settings import need_entries
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
     from torch import Tensor
 
     from convnextv2.pretrain.frozen import FrozenBackbone
@@ -34,15 +35,31 @@ def main() -> None:
     )
     parser.add_argument("checkpoints", nargs="+", help="paths or addresses")
     parser.add_argument("--data", required=True, metavar="FOLDER", help="with a folder a class")
+    parser.add_argument(
+        "--untrained", action="store_true", help="also probe random weights, to compare with"
+    )
     parser.add_argument("--val", metavar="FOLDER", help="likewise; tested instead of each fold")
     parser.add_argument("--out", default="probe", metavar="DIR", help="folder to write to")
     parser.add_argument("--folds", type=whole(2), default=5)
-    parser.add_argument("--seed", type=whole(0), default=0, help="of the folds")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="of the folds and of random weights"
+    )
     add_looking(parser)
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
     need_entries(cfg, args.config, "model")
     check_folder(args.out, "--out")
+
+    probe_networks(cfg, args)
+
+
+def probe_networks(cfg: "Config", args: argparse.Namespace) -> None:
+    """Probe one after the other, and write the figures.
+
+    Raises:
+        InputError: The images are of one class.
+    """
+    import torch
 
     from convnextv2.predictor import find_device
     from convnextv2.pretrain.frozen import from_config
@@ -53,9 +70,12 @@ def main() -> None:
     if len(classes) < 2:
         raise InputError(f"--data {args.data} has one class, of which nothing can be told apart")
     val = LabelledImages(args.val, metainfo={"classes": classes}) if args.val else None
-    names = name_checkpoints(args.checkpoints)
+    names: list[tuple[str | None, str]] = [*name_checkpoints(args.checkpoints).items()]
+    if args.untrained:
+        names.insert(0, (None, "untrained"))
     found = {}
-    for checkpoint, name in names.items():
+    for checkpoint, name in names:
+        torch.manual_seed(args.seed)
         network = from_config(cfg, checkpoint, args.size, find_device(args.device), args.prefix)
         found[name] = probe_network(network, data, val, args, name)
     write(found, [data.get_data_info(i)["gt_label"] for i in range(len(data))], args)

@@ -85,7 +85,7 @@ def run(hook, runner):
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return Model(ConvNeXtV2(SMALL)).train()
+    return Model(ConvNeXtV2(SMALL, drop_path_rate=0.5)).train()
 
 
 def test_every_layer_is_logged_at_the_interval_and_at_the_end(model):
