@@ -1,45 +1,16 @@
-"""Cut large images with their COCO annotations into tiles.
+"""COCO annotations of large images as they are in a tile.
 
-Convention of this file: a tile is ``(x0, y0, x1, y1)`` in whole pixels, ends excluded; a box is
-COCO's ``[x, y, width, height]`` in pixels, edges continuous; a mask is (H, W), True inside.
+A box is COCO's ``[x, y, width, height]`` in pixels, edges continuous; a mask is (H, W), True
+inside.
 """
 
-import math
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 
 from pycocotools import mask as coco_mask
 
+from convnextv2.tiles import Tile
+
 from .coco import decode_mask, encode_mask
-
-Tile = tuple[int, int, int, int]
-
-
-def tile_boxes(image_shape: Sequence[int], tile_size: int, overlap: int = 0) -> list[Tile]:
-    """The fewest equal tiles that cover an image, row by row.
-
-    Tiles are rather smaller than asked for than ragged: all sides are equal within a pixel, so
-    that no sliver is left at the right and at the bottom. An overlap that is wider than most
-    objects lets each of them be whole in some tile; with no overlap each pixel is in one tile.
-
-    Args:
-        image_shape: (H, W) or (H, W, C).
-        tile_size: Longest side of a tile, in pixels.
-        overlap: What neighbours share, in pixels, exactly.
-
-    Raises:
-        ValueError: The overlap is negative or not smaller than the tile.
-    """
-    if not 0 <= overlap < tile_size:
-        raise ValueError(f"overlap {overlap} must be at least 0 and below tile_size {tile_size}")
-
-    def intervals(length: int) -> list[tuple[int, int]]:
-        count = max(1, math.ceil((length - overlap) / (tile_size - overlap)))
-        starts = [i * (length - overlap) // count for i in range(count + 1)]
-        return [(a, b + overlap) for a, b in pairwise(starts)]
-
-    height, width = image_shape[:2]
-    return [(x0, y0, x1, y1) for y0, y1 in intervals(height) for x0, x1 in intervals(width)]
 
 
 def crop_annotations(
