@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
     from mmengine.config import Config
     from mmengine.model import BaseModel
+    from mmengine.structures import BaseDataElement
     from torch import Tensor, nn
 
     from convnextv2.engine.tasks import PredictingTask
@@ -45,6 +46,7 @@ class Predictor:
         palette: An RGB colour for each.
         dataset: The config's test data set, none of whose files was read.
         trained_meta: What the checkpoint says of the data set that it was trained on.
+        load: Reads an image, as the config's test pipeline does.
         label_offset: 1 if label maps of the data set keep 0 for what is not labelled (mmseg's
             ``reduce_zero_label``), otherwise 0: what to add to ``pred_sem_seg`` for a file.
 
@@ -84,13 +86,14 @@ class Predictor:
         self.palette = complete_palette(meta.get("palette"), len(self.classes))
         self.label_offset = int(getattr(self.dataset, "reduce_zero_label", False))
         steps = without_labels(entry["pipeline"], scope)
-        self._load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
+        self.load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
 
     def __call__(
         self,
         images: Image | Iterable[Image],
         batch_size: int = 1,
         unreadable: list[Exception] | None = None,
+        trim: Callable[[BaseDataElement], None] | None = None,
     ) -> Iterator[Prediction]:
         """Yield what is found in each image, in their order.
 
@@ -101,6 +104,7 @@ class Predictor:
             images: Paths, or arrays (H, W, C) as the config would load them: BGR, 0 to 255.
             batch_size: At most so many at once.
             unreadable: Receives the errors of files that cannot be read, which are left out.
+            trim: Takes out of a prediction what is not needed; by default what nobody asks for.
 
         Raises:
             UnreadableImageError: A file cannot be read, and there is no `unreadable`.
@@ -118,19 +122,19 @@ class Predictor:
                 unreadable.append(error)
                 continue
             if batch and sample["inputs"].shape != batch[0]["inputs"].shape:
-                yield from self._run(batch)
+                yield from self._run(batch, trim)
                 batch = []
             batch.append(sample)
             if len(batch) >= batch_size:
-                yield from self._run(batch)
+                yield from self._run(batch, trim)
                 batch = []
         if batch:
-            yield from self._run(batch)
+            yield from self._run(batch, trim)
 
     def _read(self, source: Image, number: int) -> dict:
         results: dict[str, Any] = {"img_path": None, "img_id": number}
         if isinstance(source, (str, Path)):
-            results = load_file(self._load, {**results, "img_path": str(source)})
+            results = load_file(self.load, {**results, "img_path": str(source)})
         else:
             results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
         image = results["img"]
@@ -139,14 +143,18 @@ class Predictor:
         self.task.prepare(results)
         return {**results, "source": source, "image": image}
 
-    def _run(self, batch: list[dict]) -> Iterator[Prediction]:
+    def _run(
+        self, batch: list[dict], trim: Callable[[BaseDataElement], None] | None
+    ) -> Iterator[Prediction]:
         import torch
+
+        trim = trim or self.task.trim
 
         data = {key: [sample[key] for sample in batch] for key in ("inputs", "data_samples")}
         with torch.inference_mode():
             found = self.model.test_step(data)
         for sample, result in zip(batch, found, strict=True):
-            self.task.trim(result)
+            trim(result)
             yield Prediction(sample["source"], sample["image"], result.cpu())
 
 

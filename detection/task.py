@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convnextv2.results import TrainedModel
 
     from .report import DetectionReview
+    from .tiled_results import TiledObjects
 
 
 class Detection(PredictingTask):
@@ -79,6 +80,14 @@ class Detection(PredictingTask):
     def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> ObjectsWriter:
         """``results.json``."""
         return ObjectsWriter(trained, folder, score_thr)
+
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledObjects:
+        """The same ``results.json``."""
+        from .tiled_results import TiledObjects  # needs pycocotools
+
+        return TiledObjects(trained, folder, stamp, score_thr)
 
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> CocoResults:
         """``results.bbox.json`` and ``results.segm.json``."""

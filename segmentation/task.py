@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
 
+    from .tiled_results import TiledLabels
+
 
 class Segmentation(PredictingTask):
     """A label for every pixel; of mmseg. There are no scores."""
@@ -81,6 +83,14 @@ class Segmentation(PredictingTask):
     def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> LabelsWriter:
         """The folder ``labels``."""
         return LabelsWriter(trained, folder)
+
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledLabels:
+        """The folder ``labels``, of TIFF files."""
+        from .tiled_results import TiledLabels  # needs tifffile
+
+        return TiledLabels(trained, folder, stamp)
 
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> LabelMaps:
         """A label map for each image."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
     from convnextv2.reviews import Review
+    from convnextv2.tiled_results import TiledResults
 
 # Settings of every task's templates.
 SETTINGS = (
@@ -149,6 +150,19 @@ class PredictingTask(Task, ABC):
             trained: The model, and what is known of its classes.
             folder: To write into.
             score_thr: What scores less is left out, where the task has scores.
+        """
+
+    @abstractmethod
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledResults:
+        """The same of images that are looked at by tiles.
+
+        Args:
+            trained: The model.
+            folder: To write into.
+            stamp: What the results depend on; an earlier run of the same is gone on with.
+            score_thr: As of `open_results`.
         """
 
     @abstractmethod
