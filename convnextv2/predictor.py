@@ -30,63 +30,20 @@ if TYPE_CHECKING:
     Image = str | Path | np.ndarray
 
 
-class Predictor:
-    """A model of a config whose task predicts, with the weights of a checkpoint.
+class ImageModel:
+    """A model with how its images are read and prepared.
 
     Args:
-        config: Path or what `mmengine.Config` made of it. Images are prepared as its
-            ``test_dataloader`` has it; the data set itself is not needed.
-        checkpoint: Path or address. It must fill the whole model; no code in it is run.
-        device: Such as ``cpu`` or ``cuda:1``; by default the GPU if there is one.
-
-    Attributes:
-        task: The config's, detection or segmentation.
-        model: The network, on the device.
-        classes: Their names, as the checkpoint has them, otherwise as the config has them.
-        palette: An RGB colour for each.
-        dataset: The config's test data set, none of whose files was read.
-        trained_meta: What the checkpoint says of the data set that it was trained on.
-        load: Reads an image, as the config's test pipeline does.
-        label_offset: 1 if label maps of the data set keep 0 for what is not labelled (mmseg's
-            ``reduce_zero_label``), otherwise 0: what to add to ``pred_sem_seg`` for a file.
-
-    Raises:
-        FileNotFoundError: There is no such config or checkpoint.
-        ValueError: The config is of no task that predicts, the checkpoint does not fit
-            it or was refused, or there is no such device.
+        task: The model's.
+        model: The network, on its device.
+        steps: Of the test pipeline, built, without those that load labels; the first reads.
     """
 
     def __init__(
-        self, config: str | Path | Config, checkpoint: str | Path, device: str | None = None
+        self, task: PredictingTask, model: BaseModel, steps: Iterable[Callable[[dict], dict]]
     ) -> None:
-        from copy import deepcopy
-
-        from mmengine.config import Config
-        from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
-
-        from convnextv2.engine.config import read_config
-        from convnextv2.engine.templates import fill_template
-        from convnextv2.engine.types import walk_datasets, without_labels
-        from convnextv2.engine.weights import read_trained_model
-
-        cfg = deepcopy(config) if isinstance(config, Config) else read_config(str(config))
-        fill_template(cfg)
-        self.task = _find_task(cfg)
-        self.device = find_device(device)
-        tensors, self.trained_meta = read_trained_model(str(checkpoint))
-        scope = cfg.get("default_scope", "mmengine")
-        init_default_scope(scope)
-        self.model: BaseModel = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
-
-        _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
-        # Lazy: its classes and palette are wanted, not its files.
-        self.dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": True})
-        meta = {**self.dataset.metainfo, **self.trained_meta}
-        self.classes: list[str] = list(meta["classes"])
-        self.palette = complete_palette(meta.get("palette"), len(self.classes))
-        self.label_offset = int(getattr(self.dataset, "reduce_zero_label", False))
-        steps = without_labels(entry["pipeline"], scope)
-        self.load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
+        self.task, self.model = task, model
+        self.load, *self._prepare = steps
 
     def __call__(
         self,
@@ -156,6 +113,65 @@ class Predictor:
         for sample, result in zip(batch, found, strict=True):
             trim(result)
             yield Prediction(sample["source"], sample["image"], result.cpu())
+
+
+class Predictor(ImageModel):
+    """A model of a config whose task predicts, with the weights of a checkpoint.
+
+    Args:
+        config: Path or what `mmengine.Config` made of it. Images are prepared as its
+            ``test_dataloader`` has it; the data set itself is not needed.
+        checkpoint: Path or address. It must fill the whole model; no code in it is run.
+        device: Such as ``cpu`` or ``cuda:1``; by default the GPU if there is one.
+
+    Attributes:
+        task: The config's, detection or segmentation.
+        model: The network, on the device.
+        classes: Their names, as the checkpoint has them, otherwise as the config has them.
+        palette: An RGB colour for each.
+        dataset: The config's test data set, none of whose files was read.
+        trained_meta: What the checkpoint says of the data set that it was trained on.
+        load: Reads an image, as the config's test pipeline does.
+        label_offset: 1 if label maps of the data set keep 0 for what is not labelled (mmseg's
+            ``reduce_zero_label``), otherwise 0: what to add to ``pred_sem_seg`` for a file.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: The config is of no task that predicts, the checkpoint does not fit
+            it or was refused, or there is no such device.
+    """
+
+    def __init__(
+        self, config: str | Path | Config, checkpoint: str | Path, device: str | None = None
+    ) -> None:
+        from copy import deepcopy
+
+        from mmengine.config import Config
+        from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+
+        from convnextv2.engine.config import read_config
+        from convnextv2.engine.templates import fill_template
+        from convnextv2.engine.types import walk_datasets, without_labels
+        from convnextv2.engine.weights import read_trained_model
+
+        cfg = deepcopy(config) if isinstance(config, Config) else read_config(str(config))
+        fill_template(cfg)
+        task = _find_task(cfg)
+        self.device = find_device(device)
+        tensors, self.trained_meta = read_trained_model(str(checkpoint))
+        scope = cfg.get("default_scope", "mmengine")
+        init_default_scope(scope)
+        model = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
+
+        _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
+        # Lazy: its classes and palette are wanted, not its files.
+        self.dataset = DATASETS.build({**entry, "pipeline": [], "lazy_init": True})
+        meta = {**self.dataset.metainfo, **self.trained_meta}
+        self.classes: list[str] = list(meta["classes"])
+        self.palette = complete_palette(meta.get("palette"), len(self.classes))
+        self.label_offset = int(getattr(self.dataset, "reduce_zero_label", False))
+        steps = without_labels(entry["pipeline"], scope)
+        super().__init__(task, model, [TRANSFORMS.build(step) for step in steps])
 
 
 def _find_task(cfg: Config) -> PredictingTask:

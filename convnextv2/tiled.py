@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from mmengine.config import Config
 
-    from convnextv2.predictor import Predictor
+    from convnextv2.predictor import ImageModel, Predictor
 
 PICTURE_SIDE = 2048  # pixels at most of a drawn image
 _CROPS = (
@@ -124,7 +124,7 @@ def infer_image(
 
 
 def predict_tiles(
-    predictor: Predictor,
+    predictor: ImageModel,
     read: Callable[[Tile], np.ndarray],
     joiner: Joiner,
     batch_size: int = 1,

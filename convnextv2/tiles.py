@@ -124,6 +124,10 @@ class Joiner(ABC):
     def join(self) -> Any:
         """What there is in the whole image, once every tile was added."""
 
+    @abstractmethod
+    def fill(self, sample: BaseDataElement) -> None:
+        """Write what there is in the whole image into a sample, as mmdet and mmseg do it."""
+
     def trim(self, sample: BaseDataElement) -> None:  # noqa: B027  most have nothing to leave out
         """Take out of a tile's prediction what is not needed to join it."""
 

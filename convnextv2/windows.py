@@ -16,7 +16,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import cv2
 import numpy as np
 import tifffile
 
@@ -47,6 +46,10 @@ class Windows(ABC):
         Raises:
             UnreadableImageError: The file is damaged there.
         """
+
+    @abstractmethod
+    def read_file(self, tile: Tile) -> bytes:
+        """The same as a file, of which `LoadImage` makes what `read` gives."""
 
     def close(self) -> None:  # noqa: B027  an image in memory has nothing to close
         """Close the file."""
@@ -79,10 +82,15 @@ def open_windows(path: str | os.PathLike, load: Callable[[dict], dict]) -> Windo
             return TiffWindows(path, load)
         except _NotByWindowsError as reason:
             try:
-                return DecodedImage(load_file(load, {"img_path": path})["img"])
+                return _decode(path, load)
             except UnreadableImageError as error:
                 raise UnreadableImageError(f"{error}; not read by windows: {reason}") from error
-    return DecodedImage(load_file(load, {"img_path": path})["img"])
+    return _decode(path, load)
+
+
+def _decode(path: str, load: Callable[[dict], dict]) -> DecodedImage:
+    image = load_file(load, {"img_path": path})["img"]
+    return DecodedImage(image, not (isinstance(load, LoadImage) and load.channel_order == "rgb"))
 
 
 def read_reduced(windows: Windows, longest: int) -> tuple[np.ndarray, int]:
@@ -103,23 +111,42 @@ def read_reduced(windows: Windows, longest: int) -> tuple[np.ndarray, int]:
         row = []
         for x in range(0, width, block):
             part = windows.read((x, y, min(x + block, width), min(y + block, height)))
-            size = math.ceil(part.shape[1] / factor), math.ceil(part.shape[0] / factor)
-            small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-            row.append(small.reshape(size[1], size[0], -1))
+            row.append(_average(part, factor))
         rows.append(np.concatenate(row, axis=1))
     return np.concatenate(rows), factor
 
 
-class DecodedImage(Windows):
-    """An image that is in memory, (H, W, C) as the config loads it."""
+def _average(image: np.ndarray, factor: int) -> np.ndarray:
+    """Means of squares of pixels; those that leave the image go on as its edge."""
+    rest = [(0, -side % factor) for side in image.shape[:2]]
+    image = np.pad(image, [*rest, (0, 0)], mode="edge")
+    height, width, channels = image.shape
+    squares = image.reshape(height // factor, factor, width // factor, factor, channels)
+    means = squares.mean((1, 3), dtype=np.float32)
+    return (means.round() if image.dtype.kind in "iu" else means).astype(image.dtype)
 
-    def __init__(self, image: np.ndarray) -> None:
-        self.image, self.shape = image, image.shape[:2]
+
+class DecodedImage(Windows):
+    """An image that is in memory.
+
+    Args:
+        image: (H, W, C) as the config loads it.
+        bgr: Whether three channels are BGR.
+    """
+
+    def __init__(self, image: np.ndarray, bgr: bool = True) -> None:
+        self.image, self.shape, self.bgr = image, image.shape[:2], bgr
 
     def read(self, tile: Tile) -> np.ndarray:
         """A copy of nothing: a view."""
         x0, y0, x1, y1 = tile
         return self.image[y0:y1, x0:x1]
+
+    def read_file(self, tile: Tile) -> bytes:
+        """See `Windows`."""
+        part = self.read(tile)
+        # A loader of BGR takes an array for RGB.
+        return _write_array(part[..., ::-1] if self.bgr and part.shape[2] == 3 else part)
 
 
 class TiffWindows(Windows):
@@ -152,6 +179,18 @@ class TiffWindows(Windows):
 
     def read(self, tile: Tile) -> np.ndarray:
         """See `Windows`."""
+        return self.load({"img_path": self.path, "content": self.read_file(tile)})["img"]
+
+    def read_file(self, tile: Tile) -> bytes:
+        """See `Windows`; alpha is dropped where the loader would drop it."""
+        page, pixels = self._page, self._read(tile)
+        alpha = page.photometric == tifffile.PHOTOMETRIC.RGB and self._samples == 4
+        if self.load.in_channels == 3 and alpha and 0 not in page.extrasamples:
+            pixels = pixels[..., :3]
+        return _write_array(pixels)
+
+    def _read(self, tile: Tile) -> np.ndarray:
+        """The values (h, w, samples) that the file has there."""
         x0, y0, x1, y1 = tile
         high, wide = self._chunk
         pixels = np.zeros((y1 - y0, x1 - x0, self._samples), self._page.dtype)
@@ -166,7 +205,7 @@ class TiffWindows(Windows):
                     pixels[ys - y0 : ye - y0, xs - x0 : xe - x0, samples] = part[
                         ys - top : ye - top, xs - left : xe - left
                     ]
-        return self._convert(pixels)
+        return pixels
 
     def close(self) -> None:
         """Close the file."""
@@ -244,19 +283,15 @@ class TiffWindows(Windows):
             raise UnreadableImageError(f"{printable(self.path)}: {reason}") from error
         return part[0]
 
-    def _convert(self, pixels: np.ndarray) -> np.ndarray:
-        """What the loader makes of a part: alpha is dropped, the type and order are its own."""
-        page = self._page
-        alpha = page.photometric == tifffile.PHOTOMETRIC.RGB and self._samples == 4
-        if self.load.in_channels == 3 and alpha and 0 not in page.extrasamples:
-            pixels = pixels[..., :3]
-        file = io.BytesIO()
-        np.save(file, pixels)
-        return self.load({"img_path": self.path, "content": file.getvalue()})["img"]
-
 
 class _NotByWindowsError(Exception):
     """A file that has to be decoded as a whole."""
+
+
+def _write_array(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(pixels))
+    return file.getvalue()
 
 
 def _is_tiff(path: str) -> bool:

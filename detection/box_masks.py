@@ -37,6 +37,40 @@ class BoxMask(NamedTuple):
         box = (int(x + left), int(y + top), int(x + right), int(y + bottom))
         return cls(box, encode_mask(part)["counts"], int(np.count_nonzero(part)))
 
+    @classmethod
+    def from_coco(cls, rle: dict) -> BoxMask:
+        """COCO's RLE in any form, of an image that is not made for it."""
+        height, _ = rle["size"]
+        counts = rle["counts"]
+        runs = np.array(counts, np.int64) if isinstance(counts, list) else read_runs(counts)
+        ends = np.cumsum(runs)
+        starts, ends = ends[:-1:2], ends[1::2]  # of what is inside
+        if not len(starts):
+            return cls((0, 0, 0, 0), "", 0)
+        first, last = starts[0] // height, (ends[-1] - 1) // height
+        steps = np.zeros((last - first + 1) * height + 1, np.int8)
+        np.add.at(steps, starts - first * height, 1)
+        np.add.at(steps, ends - first * height, -1)
+        columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(-1, height)
+        return cls.of(columns.T, int(first), 0)
+
+    @classmethod
+    def from_polygons(cls, polygons: list, image_shape: tuple[int, int]) -> BoxMask:
+        """COCO's polygons, drawn as pycocotools draws them in an image (H, W)."""
+        rings = [np.array(ring, float).reshape(-1, 2) for ring in polygons if len(ring) >= 6]
+        if not rings:
+            return cls((0, 0, 0, 0), "", 0)
+        height, width = image_shape
+        points = np.concatenate(rings)
+        # A frame around the object, at whole pixels, so that nothing is rounded otherwise.
+        x0, y0 = (max(0, int(low)) for low in np.floor(points.min(0)) - 1)
+        x1, y1 = (int(high) for high in np.minimum(np.ceil(points.max(0)) + 1, [width, height]))
+        if x0 >= x1 or y0 >= y1:
+            return cls((0, 0, 0, 0), "", 0)
+        moved = [(ring - [x0, y0]).ravel().tolist() for ring in rings]
+        rle = coco_mask.merge(coco_mask.frPyObjects(moved, y1 - y0, x1 - x0))
+        return cls.of(coco_mask.decode(rle), x0, y0)
+
     def decode(self, window: Tile) -> np.ndarray:
         """The mask as it is inside of a rectangle: bool (h, w)."""
         x0, y0, x1, y1 = window
@@ -67,6 +101,25 @@ class BoxMask(NamedTuple):
             counts = np.diff(np.concatenate([[0], ends, rest])).astype(int).tolist()
         rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
         return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+def read_runs(counts: str | bytes) -> np.ndarray:
+    """The lengths of the runs of COCO's compressed RLE.
+
+    Five bits a character from '0' on, the lowest first, and a sixth where the number goes on; from
+    the fourth number on each is the difference to the one before the last.
+    """
+    text = counts.encode() if isinstance(counts, str) else counts
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(~(codes & 32).astype(bool))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    places = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    numbers = np.add.reduceat((codes & 31) << (5 * places), starts) if len(starts) else codes
+    negative = codes[ends] & 16 > 0
+    numbers = np.where(negative, numbers - (1 << (5 * (ends - starts + 1))), numbers)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
 
 
 def unite(masks: Iterable[BoxMask]) -> BoxMask:

@@ -160,7 +160,7 @@ def to_results(
     """Results, without their image, of what was found in one.
 
     Args:
-        instances: mmdet's, or a dict of what is in them.
+        instances: mmdet's, or a dict of what is in them; masks may be COCO's RLE.
         classes: Name of each label.
         category_ids: Id of each label. None: they are not known; the label's number from 1 is
             written, and ``category_id_unknown`` beside it.
@@ -183,7 +183,8 @@ def to_results(
         if not category_ids:
             entry["category_id_unknown"] = True
         if masks is not None:
-            entry["segmentation"] = encode_mask(masks[i])
+            is_rle = isinstance(masks[i], dict)
+            entry["segmentation"] = masks[i] if is_rle else encode_mask(masks[i])
         results.append(entry)
     return results
 

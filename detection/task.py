@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+    from convnextv2.tiles import TileGrid
 
     from .report import DetectionReview
+    from .tiled import ObjectsJoiner
     from .tiled_results import TiledObjects
 
 
@@ -80,6 +83,12 @@ class Detection(PredictingTask):
     def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> ObjectsWriter:
         """``results.json``."""
         return ObjectsWriter(trained, folder, score_thr)
+
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> ObjectsJoiner:
+        """Of pieces of objects."""
+        from .tiled import ObjectsJoiner  # needs pycocotools
+
+        return ObjectsJoiner(grid)
 
     def open_tiled_results(
         self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float

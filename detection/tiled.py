@@ -60,6 +60,10 @@ class ObjectsJoiner(Joiner):
         """The image's objects, best score first."""
         return join_pieces(self.grid, self.pieces)
 
+    def fill(self, sample: BaseDataElement) -> None:
+        """As ``pred_instances``, masks as a list of COCO's RLE."""
+        sample.pred_instances = to_instances(self.join(), self.grid.image_shape)
+
 
 def list_pieces(
     instances: InstanceData, number: int, score_thr: float = 0.0, x: int = 0, y: int = 0

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+    from convnextv2.tiles import TileGrid
 
+    from .tiled import LabelsJoiner
     from .tiled_results import TiledLabels
 
 
@@ -83,6 +86,12 @@ class Segmentation(PredictingTask):
     def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> LabelsWriter:
         """The folder ``labels``."""
         return LabelsWriter(trained, folder)
+
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> LabelsJoiner:
+        """Of logits."""
+        from .tiled import LabelsJoiner, find_labels
+
+        return LabelsJoiner(grid, find_labels(model))
 
     def open_tiled_results(
         self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float

@@ -26,7 +26,7 @@ class LabelsJoiner(Joiner):
         grid: The image's tiles.
         label: Gives the labels (h, w), uint8, of blended logits (C, h, w); see `find_labels`.
         path: Of the label map: raw bytes (H, W), with the number of the rows of tiles that are
-            done beside it. A file of the same stamp is gone on with.
+            done beside it. A file of the same stamp is gone on with. None: it is in memory.
         stamp: What the labels depend on besides.
     """
 
@@ -34,17 +34,14 @@ class LabelsJoiner(Joiner):
         self,
         grid: TileGrid,
         label: Callable[[np.ndarray], np.ndarray],
-        path: Path,
+        path: Path | None = None,
         stamp: dict | None = None,
     ) -> None:
         super().__init__(grid)
-        self.state = path.with_name(f"{path.name}.json")
         self._stamp = {"tiles": [*grid.image_shape, grid.tile_size, grid.overlap], **(stamp or {})}
-        self.done = self._read_done(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.labels: np.ndarray = np.memmap(
-            path, np.uint8, "r+" if self.done else "w+", shape=grid.image_shape
-        )
+        self.state = path and path.with_name(f"{path.name}.json")
+        self.done = self._read_done(path, self.state) if path and self.state else 0
+        self.labels = _open_labels(path, grid.image_shape, self.done > 0)
         rows = grid.rows
         start = rows[self.done][0] if self.done < len(rows) else grid.image_shape[0]
         # From the first row that reaches into lines that are not done.
@@ -65,19 +62,35 @@ class LabelsJoiner(Joiner):
         if column == len(self.grid.columns) - 1 and row >= self.done:
             self.done = row + 1
             content = {"stamp": self._stamp, "rows_done": self.done}
-            AtomicLocalBackend().put(json.dumps(content).encode(), self.state)
+            if self.state:
+                AtomicLocalBackend().put(json.dumps(content).encode(), self.state)
 
     def join(self) -> np.ndarray:
         """The label map (H, W), uint8, which is read from the disk where it is used."""
         return self.labels
 
-    def _read_done(self, path: Path) -> int:
+    def fill(self, sample: BaseDataElement) -> None:
+        """As ``pred_sem_seg``."""
+        import torch
+        from mmengine.structures import PixelData
+
+        labels = torch.from_numpy(np.asarray(self.labels)).long()
+        sample.pred_sem_seg = PixelData(data=labels[None])
+
+    def _read_done(self, path: Path, state: Path) -> int:
         """Rows of tiles that an earlier run has done."""
         height, width = self.grid.image_shape
-        if not self.state.exists() or not path.exists() or path.stat().st_size != height * width:
+        if not state.exists() or not path.exists() or path.stat().st_size != height * width:
             return 0
-        content = json.loads(self.state.read_text())
+        content = json.loads(state.read_text())
         return int(content["rows_done"]) if content["stamp"] == self._stamp else 0
+
+
+def _open_labels(path: Path | None, shape: tuple[int, int], again: bool) -> np.ndarray:
+    if path is None:
+        return np.zeros(shape, np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return np.memmap(path, np.uint8, "r+" if again else "w+", shape=shape)
 
 
 def find_labels(model: nn.Module) -> Callable[[np.ndarray], np.ndarray]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mmengine.evaluator import BaseMetric
     from mmengine.runner import BaseLoop
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.data_parts import Part
     from convnextv2.engine.template import Template
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from convnextv2.results import ResultsWriter, TrainedModel
     from convnextv2.reviews import Review
     from convnextv2.tiled_results import TiledResults
+    from convnextv2.tiles import Joiner, TileGrid
 
 # Settings of every task's templates.
 SETTINGS = (
@@ -151,6 +153,10 @@ class PredictingTask(Task, ABC):
             folder: To write into.
             score_thr: What scores less is left out, where the task has scores.
         """
+
+    @abstractmethod
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> Joiner:
+        """What puts together, in memory, what a model finds in the tiles of an image."""
 
     @abstractmethod
     def open_tiled_results(
