@@ -1,15 +1,18 @@
-"""``results.json`` of images that were looked at by tiles."""
+"""``results.json`` and ``polygons/`` of images that were looked at by tiles."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convnextv2.geo import read_place
+from convnextv2.pictures import complete_palette
 from convnextv2.results import ResultsFile, TrainedModel
 from convnextv2.tiled_results import TiledImage, TiledResults
 
 from .join import FoundObject
 from .journal import Journal
+from .polygons import write_polygons
 from .results import find_category_ids, raise_score_thr
 from .tiled import ObjectsJoiner
 
@@ -24,7 +27,7 @@ class TiledObjects(TiledResults):
 
     Args:
         trained: The model; from now on it leaves out what scores less.
-        folder: Of the file.
+        folder: Of the files.
         stamp: See `TiledResults`.
         score_thr: 0 to 1.
     """
@@ -33,6 +36,7 @@ class TiledObjects(TiledResults):
         super().__init__(folder, {**stamp, "score_thr": score_thr})
         raise_score_thr(trained.model, score_thr)
         self.classes, self.score_thr = trained.classes, score_thr
+        self.palette = complete_palette(trained.trained_meta.get("palette"), len(self.classes))
         self.category_ids = find_category_ids(trained)
         self._file = ResultsFile(folder / "results.json")
 
@@ -45,11 +49,14 @@ class TiledObjects(TiledResults):
     def add(self, image: TiledImage, joiner: ObjectsJoiner) -> None:
         """Write the objects of one image, of which there may be none."""
         about = {"image_id": image.number, "file_name": image.name}
-        entries = [
-            {**about, **to_result(found, self.classes, self.category_ids, image.grid.image_shape)}
-            for found in joiner.join()
-        ]
-        self._file.add(entries)
+        objects = joiner.join()
+        shape = image.grid.image_shape
+        self._file.add(
+            [{**about, **to_result(o, self.classes, self.category_ids, shape)} for o in objects]
+        )
+        path = self.folder / "polygons" / f"{image.name}.geojson"
+        place = read_place(image.source)
+        write_polygons(path, objects, self.classes, self.palette, place)
 
     def draw(
         self,

@@ -10,6 +10,7 @@ from pycocotools import mask as coco_mask
 
 from convnextv2.tiles import Tile
 
+from .box_masks import BoxMask
 from .coco import decode_mask, encode_mask
 
 
@@ -56,14 +57,15 @@ def _crop_box(annotation: dict, tile: Tile) -> tuple[float, dict]:
 
 def _crop_mask(annotation: dict, tile: Tile) -> tuple[float, dict]:
     """Area of the whole mask; mask, box and area of the part inside."""
-    x0, y0, x1, y1 = tile
     if "bbox" in annotation and not _crop_box(annotation, tile)[1]["area"]:
         return 0, {"area": 0}  # far away: spare the decoding, which is slow in large images
-    mask = decode_mask(annotation["segmentation"])
-    part = mask[y0:y1, x0:x1]
+    segmentation = annotation["segmentation"]
+    is_rle = isinstance(segmentation, dict)
+    mask = BoxMask.from_coco(segmentation) if is_rle else BoxMask.of(decode_mask(segmentation))
+    part = mask.decode(tile)
     area = int(part.sum())
     if not area:
         return 0, {"area": 0}
     rle = encode_mask(part)
     box = coco_mask.toBbox(rle).tolist()
-    return int(mask.sum()), {"segmentation": rle, "bbox": box, "area": area}
+    return mask.area, {"segmentation": rle, "bbox": box, "area": area}

@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 
 from convnextv2.files import written_whole
+from convnextv2.geo import Place, read_place
 from convnextv2.results import TrainedModel
 from convnextv2.tiled_results import TiledImage, TiledResults
 
@@ -43,7 +44,7 @@ class TiledLabels(TiledResults):
     def add(self, image: TiledImage, joiner: LabelsJoiner) -> None:
         """Write the label map of one image."""
         path = self.folder / "labels" / f"{image.name}.tif"
-        write_labels(path, joiner.join(), self.label_offset)
+        write_labels(path, joiner.join(), self.label_offset, read_place(image.source))
 
     def draw(
         self,
@@ -59,8 +60,17 @@ class TiledLabels(TiledResults):
         return paint(picture, labels, palette, 1, names)
 
 
-def write_labels(path: Path, labels: np.ndarray, label_offset: int) -> None:
-    """Write a label map (H, W), uint8, as a TIFF whose tiles are read from it one by one."""
+def write_labels(
+    path: Path, labels: np.ndarray, label_offset: int, place: Place | None = None
+) -> None:
+    """Write a label map (H, W), uint8, as a TIFF whose tiles are read from it one by one.
+
+    Args:
+        path: Of the file.
+        labels: The classes' numbers from 0.
+        label_offset: What to add to them.
+        place: Where the image is in the world; the file then is a GeoTIFF.
+    """
     height, width = labels.shape
 
     def cut() -> Iterator[np.ndarray]:
@@ -81,4 +91,5 @@ def write_labels(path: Path, labels: np.ndarray, label_offset: int) -> None:
             tile=(SIDE, SIDE),
             photometric="minisblack",
             compression="adobe_deflate",
+            extratags=place.tags if place else (),
         )
