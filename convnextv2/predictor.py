@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from convnextv2.grouping import run_in_groups
 from convnextv2.pictures import complete_palette
 from convnextv2.results import Prediction
 
@@ -54,8 +55,8 @@ class ImageModel:
     ) -> Iterator[Prediction]:
         """Yield what is found in each image, in their order.
 
-        Images of one size that follow each other are computed together. Others are not: they
-        would have to be padded, and the network's GRN sees the whole of what it is given.
+        Images of one size are computed together, though others may lie between them. Others are
+        not: they would have to be padded, and the network's GRN sees the whole of what it is given.
 
         Args:
             images: Paths, or arrays (H, W, C) as the config would load them: BGR, 0 to 255.
@@ -66,27 +67,27 @@ class ImageModel:
         Raises:
             UnreadableImageError: A file cannot be read, and there is no `unreadable`.
         """
+        one = isinstance(images, (str, Path)) or hasattr(images, "shape")
+        sources = cast("Iterable[Image]", [images] if one else images)
+        yield from run_in_groups(
+            self._read_all(sources, unreadable),
+            lambda sample: sample["inputs"].shape,
+            batch_size,
+            lambda batch: self._run(batch, trim),
+        )
+
+    def _read_all(
+        self, sources: Iterable[Image], unreadable: list[Exception] | None
+    ) -> Iterator[dict]:
         from convnextv2.images import UnreadableImageError
 
-        one = isinstance(images, (str, Path)) or hasattr(images, "shape")
-        batch: list[dict] = []
-        for number, source in enumerate(cast("Iterable[Image]", [images] if one else images)):
+        for number, source in enumerate(sources):
             try:
-                sample = self._read(source, number)
+                yield self._read(source, number)
             except UnreadableImageError as error:
                 if unreadable is None:
                     raise
                 unreadable.append(error)
-                continue
-            if batch and sample["inputs"].shape != batch[0]["inputs"].shape:
-                yield from self._run(batch, trim)
-                batch = []
-            batch.append(sample)
-            if len(batch) >= batch_size:
-                yield from self._run(batch, trim)
-                batch = []
-        if batch:
-            yield from self._run(batch, trim)
 
     def _read(self, source: Image, number: int) -> dict:
         results: dict[str, Any] = {"img_path": None, "img_id": number}
