@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.model import BaseTTAModel
 from mmengine.registry import TRANSFORMS
@@ -56,7 +57,7 @@ class TiledModel(BaseTTAModel):
         """Fill the samples of whole images, ``inputs`` (C, H, W) each, with what is in them."""
         samples = []
         for image, sample in zip(data["inputs"], data["data_samples"], strict=True):
-            pixels = DecodedImage(image.permute(1, 2, 0).cpu().numpy())
+            pixels = DecodedImage(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()))
             grid = TileGrid(pixels.shape, self.tile_size, self.overlap)
             joiner = self.task.open_joiner(self.module, grid)
             look = ImageModel(self.task, self.module, [dict, *self._steps])
@@ -74,7 +75,7 @@ class TiledModel(BaseTTAModel):
 def use_tiles(cfg: Config, tile_size: int, overlap: int) -> None:
     """Let a config test by tiles: whole images reach the model, the pipeline's rest is for tiles.
 
-    Masks of the annotations are not loaded, which would fill the memory with a large image for
+    The loader's batch is that of the tiles. Masks of the annotations are not loaded, which would fill the memory with a large image for
     each object; evaluators read them from the file.
     """
     scope = cfg.get("default_scope")
@@ -90,7 +91,9 @@ def use_tiles(cfg: Config, tile_size: int, overlap: int) -> None:
         "steps": steps,
         "tile_size": tile_size,
         "overlap": overlap,
+        "batch_size": cfg.test_dataloader.get("batch_size", 1),
     }
+    cfg.test_dataloader.batch_size = 1
 
 
 def _is(step: dict, scope: str | None, *names: str) -> bool:

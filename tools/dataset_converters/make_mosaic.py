@@ -7,6 +7,7 @@ commonest size are taken, in the order of the file, row by row.
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from convnextv2.engine.cli import make_parser, run, whole
@@ -40,7 +41,6 @@ def make(annotations: Path, images: Path, number: int, out: Path) -> tuple[tuple
     import numpy as np
     import tifffile
 
-    from convnextv2.detection.box_masks import BoxMask
     from convnextv2.detection.coco import CocoWriter
     from convnextv2.images import LoadImage
 
@@ -51,8 +51,8 @@ def make(annotations: Path, images: Path, number: int, out: Path) -> tuple[tuple
         raise InputError(f"{annotations} has {most} images of one size, fewer than {number}")
     chosen = [i for i in content["images"] if (i["height"], i["width"]) == (height, width)]
     columns = math.ceil(math.sqrt(number))
-    rows = math.ceil(number / columns)
-    mosaic = np.zeros((rows * height, columns * width, 3), np.uint8)
+    shape = math.ceil(number / columns) * height, columns * width
+    mosaic = np.zeros((*shape, 3), np.uint8)
     places = {}
     for place, image in enumerate(chosen[:number]):
         y, x = place // columns * height, place % columns * width
@@ -60,9 +60,32 @@ def make(annotations: Path, images: Path, number: int, out: Path) -> tuple[tuple
         mosaic[y : y + height, x : x + width] = loaded["img"]
         places[image["id"]] = x, y
     names = {category["id"]: category["name"] for category in content["categories"]}
+    writer = CocoWriter(list(names.values()))
     labels = {category: label for label, category in enumerate(names, 1)}
-    entries = []
-    for entry in content["annotations"]:
+    writer.add("mosaic.tif", shape, move(content["annotations"], places, labels, shape))
+    out.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(out / "mosaic.tif", mosaic, tile=(256, 256), photometric="rgb")
+    writer.write(out / "mosaic.json")
+    return shape, len(writer.annotations)
+
+
+def move(
+    annotations: list[dict],
+    places: dict[int, tuple[int, int]],
+    labels: dict[int, int],
+    shape: tuple[int, int],
+) -> Iterator[dict]:
+    """The annotations as they are in the mosaic (H, W).
+
+    Args:
+        annotations: COCO's.
+        places: Image id -> column and row of its first pixel; others are left out.
+        labels: Category id -> new one.
+        shape: Of the mosaic.
+    """
+    from convnextv2.detection.box_masks import BoxMask
+
+    for entry in annotations:
         if entry["image_id"] not in places:
             continue
         x, y = places[entry["image_id"]]
@@ -73,14 +96,8 @@ def make(annotations: Path, images: Path, number: int, out: Path) -> tuple[tuple
             mask = BoxMask.from_coco(entry["segmentation"])
             x0, y0, x1, y1 = mask.box
             mask = mask._replace(box=(x0 + x, y0 + y, x1 + x, y1 + y))
-            moved["segmentation"] = mask.to_coco(mosaic.shape[:2])
-        entries.append(moved)
-    writer = CocoWriter(list(names.values()))
-    writer.add("mosaic.tif", mosaic.shape, entries)
-    out.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(out / "mosaic.tif", mosaic, tile=(256, 256), photometric="rgb")
-    writer.write(out / "mosaic.json")
-    return mosaic.shape[:2], len(entries)
+            moved["segmentation"] = mask.to_coco(shape)
+        yield moved
 
 
 if __name__ == "__main__":
