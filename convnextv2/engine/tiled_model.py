@@ -75,8 +75,8 @@ class TiledModel(BaseTTAModel):
 def use_tiles(cfg: Config, tile_size: int, overlap: int) -> None:
     """Let a config test by tiles: whole images reach the model, the pipeline's rest is for tiles.
 
-    The loader's batch is that of the tiles. Masks of the annotations are not loaded, which would fill the memory with a large image for
-    each object; evaluators read them from the file.
+    The loader's batch is that of the tiles. Masks of the annotations are not loaded, which would
+    fill the memory with a large image for each object; evaluators read them from the file.
     """
     scope = cfg.get("default_scope")
     steps: list[dict] = []
