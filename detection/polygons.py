@@ -112,28 +112,25 @@ def _list_edges(mask: np.ndarray) -> dict[tuple[int, int], list[tuple[int, int]]
 
 
 def _walk(edges: dict[tuple[int, int], list[tuple[int, int]]]) -> list[np.ndarray]:
+    """Closed rings of edges, without the points on straight lines."""
+    rest = dict.fromkeys((start, end) for start, ends in edges.items() for end in ends)
     rings = []
-    while edges:
-        first = next(iter(edges))
-        ring, point, before = [first], first, (0, 0)
+    while rest:
+        edge = first = next(iter(rest))
+        ring = []
         while True:
-            ends = edges[point]
-            end = ends[0]
-            if len(ends) == 2:  # two pixels touch at this corner: keep to the right, to one's own
-                right = (-before[1], before[0])
-                end = next(e for e in ends if (e[0] - point[0], e[1] - point[1]) == right)
-            ends.remove(end)
-            if not ends:
-                del edges[point]
-            step = (end[0] - point[0], end[1] - point[1])
-            if step == before:
-                ring[-1] = end
-            else:
-                ring.append(end)
-            point, before = end, step
-            if point == first:
+            del rest[edge]
+            (x0, y0), (x1, y1) = edge
+            ring.append((x0, y0))
+            ends = edges[x1, y1]
+            # Where two pixels touch at a corner: to the right, which stays with one's own.
+            to = ends[0] if len(ends) == 1 else (x1 - (y1 - y0), y1 + (x1 - x0))
+            edge = (x1, y1), to
+            if edge == first:
                 break
-        rings.append(np.array(ring, float))
+        points = np.array(ring, float)
+        turns = (np.roll(points, -1, 0) - points != points - np.roll(points, 1, 0)).any(1)
+        rings.append(np.concatenate([points[turns], points[turns][:1]]))
     return rings
 
 
