@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+UNKNOWN_IDS = (
+    "The checkpoint has no category ids and the config's annotation file cannot tell "
+    "them: category_id is the class's number, from 1 (category_id_unknown)"
+)
+
+
 class ObjectsWriter(ResultsWriter):
     """``results.json``: the objects in images of any origin, as they are found.
 
@@ -55,12 +61,7 @@ class ObjectsWriter(ResultsWriter):
 
     def warn(self) -> str:
         """Whether category ids had to be made up."""
-        if self._file.count is None or self.category_ids:
-            return ""
-        return (
-            "The checkpoint has no category ids and the config's annotation file cannot tell "
-            "them: category_id is the class's number, from 1 (category_id_unknown)"
-        )
+        return "" if self._file.count is None or self.category_ids else UNKNOWN_IDS
 
 
 class CocoResults(BaseMetric):

@@ -13,7 +13,7 @@ from convnextv2.tiled_results import TiledImage, TiledResults
 from .join import FoundObject
 from .journal import Journal
 from .polygons import write_polygons
-from .results import find_category_ids, raise_score_thr
+from .results import UNKNOWN_IDS, find_category_ids, raise_score_thr
 from .tiled import ObjectsJoiner
 
 if TYPE_CHECKING:
@@ -78,6 +78,10 @@ class TiledObjects(TiledResults):
         """The number of objects."""
         count = self._file.count
         return "" if count is None else f"{count} objects of score {self.score_thr} or more"
+
+    def warn(self) -> str:
+        """Whether category ids had to be made up."""
+        return "" if self._file.count is None or self.category_ids else UNKNOWN_IDS
 
 
 def to_result(
