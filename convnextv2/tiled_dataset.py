@@ -2,7 +2,7 @@
 
 dataset=dict(
     type='convnextv2.TiledDetDataset', tile_size=640, overlap=96, pipeline=train_pipeline,
-    dataset=dict(type='CocoDataset', ..., pipeline=[]))
+    dataset=dict(type='CocoDataset', ..., pipeline=train_pipeline[:1]))
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class TiledDataset(Dataset):
     it would have drawn.
 
     Args:
-        dataset: Of whole images, or its config; its own pipeline is not used.
+        dataset: Of whole images, or its config; of its own pipeline no more than the loader is
+            used, where mean and std are measured.
         tile_size: Side of a tile.
         overlap: What neighbours share, at least.
         pipeline: For each tile, as for an image of that size: loads, augments and packs.
