@@ -109,6 +109,22 @@ def add_looking(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tile(parser: argparse.ArgumentParser) -> None:
+    """Add what cuts images into tiles: ``tile``, 0 for auto, or None; ``overlap``, or None."""
+    parser.add_argument(
+        "--tile",
+        type=lambda text: 0 if text == "auto" else whole(32)(text),
+        metavar="PIXELS",
+        help="look at images by square tiles of this side; auto: as large as the training crops",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=whole(0),
+        metavar="PIXELS",
+        help="what neighbouring tiles share, best as much as an object; default: 15%% of a tile",
+    )
+
+
 def _bands(text: str) -> tuple[int, ...]:
     numbers = text.split(",")
     if len(numbers) not in (1, 3) or not all(n.isdecimal() and int(n) > 0 for n in numbers):

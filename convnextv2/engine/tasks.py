@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmengine.evaluator import BaseMetric
     from mmengine.runner import BaseLoop
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.data_parts import Part
     from convnextv2.engine.template import Template
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
     from convnextv2.reviews import Review
+    from convnextv2.tiled_results import TiledResults
+    from convnextv2.tiles import Joiner, TileGrid
 
 # Settings of every task's templates.
 SETTINGS = (
@@ -161,6 +164,23 @@ class PredictingTask(Task, ABC):
             trained: The model, and what is known of its classes.
             folder: To write into.
             score_thr: What scores less is left out, where the task has scores.
+        """
+
+    @abstractmethod
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> Joiner:
+        """What puts together, in memory, what a model finds in the tiles of an image."""
+
+    @abstractmethod
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledResults:
+        """The same of images that are looked at by tiles.
+
+        Args:
+            trained: The model.
+            folder: To write into.
+            stamp: What the results depend on; an earlier run of the same is gone on with.
+            score_thr: As of `open_results`.
         """
 
     @abstractmethod
