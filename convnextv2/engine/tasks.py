@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convnextv2.engine.errors import InputError
+from convnextv2.engine.errors import InputError
 from convnextv2.engine.types import find_class, is_a
 
 if TYPE_CHECKING:
@@ -166,11 +167,14 @@ class PredictingTask(Task, ABC):
             score_thr: What scores less is left out, where the task has scores.
         """
 
-    @abstractmethod
     def open_joiner(self, model: nn.Module, grid: TileGrid) -> Joiner:
-        """What puts together, in memory, what a model finds in the tiles of an image."""
+        """What puts together, in memory, what a model finds in the tiles of an image.
 
-    @abstractmethod
+        Raises:
+            InputError: What the task finds in tiles says nothing of the image.
+        """
+        raise self._refuse_tiles()
+
     def open_tiled_results(
         self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
     ) -> TiledResults:
@@ -181,7 +185,14 @@ class PredictingTask(Task, ABC):
             folder: To write into.
             stamp: What the results depend on; an earlier run of the same is gone on with.
             score_thr: As of `open_results`.
+
+        Raises:
+            InputError: As of `open_joiner`.
         """
+        raise self._refuse_tiles()
+
+    def _refuse_tiles(self) -> InputError:
+        return InputError(f"--tile: what {self.name} finds in tiles cannot be put together")
 
     @abstractmethod
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> BaseMetric:
