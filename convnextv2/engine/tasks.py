@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convnextv2.engine.errors import InputError
-from convnextv2.engine.errors import InputError
 from convnextv2.engine.types import find_class, is_a
 
 if TYPE_CHECKING:
