@@ -7,6 +7,7 @@ torch's own program, and `verify` holds the file against the model that it was m
 from __future__ import annotations
 
 import json
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -84,15 +85,17 @@ def write(exportable: Exportable, path: Path, kind: str, weights: str = "float32
             f"the weights have {size} bytes, and an ONNX file can have {_LARGEST_ONNX}: use "
             "--weights float16 or --to torch"
         )
-    program = trace(network, exportable.about["image"]["channels"])
     about = json.dumps(exportable.about)
-    if kind == "torch":
-        torch.export.save(program, path, extra_files={ABOUT_FILE: about})
-        return
-    table = dict(exportable.translations)
-    found: Any = torch.onnx.export(
-        program, dynamo=True, custom_translation_table=table, verbose=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its trees
+        program = trace(network, exportable.about["image"]["channels"])
+        if kind == "torch":
+            torch.export.save(program, path, extra_files={ABOUT_FILE: about})
+            return
+        table = dict(exportable.translations)
+        found: Any = torch.onnx.export(
+            program, dynamo=True, custom_translation_table=table, verbose=False
+        )
     _name_values(found.model.graph, exportable.outputs)
     found.model.metadata_props[runtime.KEY] = about
     if weights == "float16":
@@ -220,7 +223,7 @@ def describe_images(cfg: Config, channels: int) -> dict[str, Any]:
     scope = cfg.get("default_scope")
     _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
     load, *steps = without_labels(deepcopy(entry["pipeline"]), scope)
-    described = []
+    loader, described = TRANSFORMS.build(load), []
     for step in steps:
         found = find_class(step, TRANSFORMS, scope)
         if found is not None and found.__name__.startswith("Pack"):
@@ -234,8 +237,9 @@ def describe_images(cfg: Config, channels: int) -> dict[str, Any]:
         described.append(describe(TRANSFORMS.build(step)))
     return {
         "channels": channels,
-        "channel_order": load.get("channel_order", "bgr"),
-        "dtype": load.get("dtype"),
+        # mmcv's loader gives BGR.
+        "channel_order": getattr(loader, "channel_order", "bgr"),
+        "dtype": getattr(loader, "dtype", "uint8"),
         "steps": described,
         "smallest": 32,
     }
