@@ -124,21 +124,16 @@ def whole_model(keys: Iterable[str], prefix: str, layout: str) -> dict[str, str]
     Returns:
         name in the layout -> key.
     """
-    own = OWN_PREFIX.get(layout, "")
+    own, heads = OWN_PREFIX.get(layout, ""), [module_name("head", layout)]
+    inside = own
     if layout == "convnextv2" and f".{prefix}".endswith(".backbone."):  # a `Classifier`'s
-        own, heads = "backbone.", ("norm", "head")
-    elif f".{prefix}".endswith(f".{own}"):
-        heads = tuple(filter(None, [module_name("head", layout)]))
-    else:  # the network alone
-        heads = ()
+        own, heads = "backbone.", ["norm", "head"]
+    elif not f".{prefix}".endswith(f".{own}"):  # the network alone
+        own, heads, inside = "", [], ""
     outer = prefix.removesuffix(own)
-    beside = {
-        key.removeprefix(outer): key
-        for key in keys
-        if key.rpartition(".")[0] in {outer + head for head in heads}
-    }
-    inside = own if layout != "convnextv2" and heads else ""
-    return beside | {
+    beside = {outer + head for head in heads if head}
+    names = {key.removeprefix(outer): key for key in keys if key.rpartition(".")[0] in beside}
+    return names | {
         inside + key.removeprefix(prefix): key for key in keys if key.startswith(prefix)
     }
 

@@ -75,6 +75,16 @@ def write_grid(
         raise SystemExit(f"cannot write {out}")
 
 
+def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures side by side, white below those that are less high."""
+    import numpy as np
+
+    height = max(picture.shape[0] for picture in pictures)
+    pads = [((0, height - picture.shape[0]), (0, 0), (0, 0)) for picture in pictures]
+    pairs = zip(pictures, pads, strict=True)
+    return np.hstack([np.pad(picture, pad, constant_values=255) for picture, pad in pairs])
+
+
 def write_png(picture: np.ndarray, out: str | Path) -> None:
     """Write a label map (H, W) or a picture; the file appears when it is complete."""
     import cv2

@@ -11,8 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from convnextv2.images import UnreadableImageError
-from convnextv2.pictures import complete_palette, to_rgb, write_png
+from convnextv2.images import UnreadableImageError, as_bgr
+from convnextv2.pictures import complete_palette, join_row, to_rgb, write_png
 from convnextv2.predictor import load_file
 from convnextv2.registry import HOOKS
 from convnextv2.words import write_legend
@@ -54,6 +54,7 @@ class DrawPredictionsHook(Hook):
         if is_main_process():
             write_legend(self.names, self.folder)
         first: Any = next(walk_built_datasets(dataset))
+        self.dataset = first
         self._load = first.pipeline.transforms[0]
 
     def after_test_iter(
@@ -65,20 +66,29 @@ class DrawPredictionsHook(Hook):
     ) -> None:
         """Draw the images of this process' batch."""
         for sample in outputs or ():
-            name = Path(sample.img_path).name
+            name = self._name(sample.img_path)
             name = name if name.lower().endswith(".png") else f"{name}.png"
             write_png(self._draw(sample.cpu()), self.folder / name)
+
+    def _name(self, path: str) -> str:
+        """With the sub-folders below the data set's, of which two may hold the same name."""
+        roots = (getattr(self.dataset, "data_prefix", None) or {}).values()
+        for root in filter(None, roots):
+            if Path(path).is_relative_to(root):
+                return str(Path(path).relative_to(root))
+        return Path(path).name
 
     def _draw(self, sample: BaseDataElement) -> np.ndarray:
         picture = self._read(sample)
         truth = self.task.draw_truth(picture, sample, self.palette)
         found = self.task.draw_found(picture, sample, self.palette, 1, self.names, self.score_thr)
-        return np.concatenate([truth, found], axis=1)
+        return join_row([truth, found])
 
     def _read(self, sample: BaseDataElement) -> np.ndarray:
         height, width = sample.ori_shape
         facts = {"img_path": sample.img_path, "height": height, "width": width}
         try:
-            return to_rgb(load_file(self._load, facts)["img"], bands=self.bands_shown)
+            image = as_bgr(load_file(self._load, facts)["img"], self._load)
+            return to_rgb(image, bands=self.bands_shown)
         except UnreadableImageError:  # the test named it, and took a blank one
             return np.zeros((height, width, 3), np.uint8)

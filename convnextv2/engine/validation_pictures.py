@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from convnextv2.images import as_bgr
-from convnextv2.pictures import complete_palette, to_rgb
+from convnextv2.pictures import complete_palette, join_row, to_rgb
 from convnextv2.predictor import load_file
 from convnextv2.registry import HOOKS
 
@@ -68,7 +68,7 @@ class ValidationPicturesHook(Hook):
         picture = to_rgb(read_image(dataset, sample.img_path))
         found = task.draw_found(picture, sample, palette, 1, names, self.score_thr)
         truth = task.draw_truth(picture, sample, palette)
-        row = np.concatenate([picture, truth, found], axis=1)
+        row = join_row([picture, truth, found])
         factor = self.max_side / max(row.shape)
         if factor < 1:
             row = cv2.resize(row, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

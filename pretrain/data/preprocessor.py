@@ -41,9 +41,10 @@ class FCMAEDataPreprocessor(BandNormalization):
         """``inputs`` (B, C, H, W), or a list of (C, H, W), becomes normalised float32."""
         data = dict(data)
         data.pop("unreadable", None)  # for `UnreadableImagesHook`
-        images = data["inputs"]
+        # Moved first: of a list some are float32, and stacking makes all of them that.
+        images = self.cast_data(data["inputs"])
         images = torch.stack(list(images)) if not isinstance(images, Tensor) else images
-        data["inputs"] = self.normalize(self.cast_data(images))
+        data["inputs"] = self.normalize(images)
         return data
 
     def denormalize(self, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 
 from convnextv2.registry import TRANSFORMS
 
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and std, RGB, 0 to 255
 _ATTEMPTS = 10
 
 
@@ -23,11 +24,12 @@ class RandomErasing:
         area: Range of the rectangle's share of the image's area.
         ratio: Range of its height over its width.
         mean: Mean of the noise in each channel, in the units of the files: that of the data
-            preprocessor. None, or for another number of channels: the image's own.
+            preprocessor. None: ImageNet's for 8-bit images of three channels, of all others the
+            image's own.
         std: Standard deviation of the noise, likewise.
 
     Raises:
-        ValueError: `prob` outside [0, 1].
+        ValueError: `prob` outside [0, 1], or `mean` and `std` of different lengths.
     """
 
     def __init__(
@@ -35,16 +37,17 @@ class RandomErasing:
         prob: float = 0.25,
         area: tuple[float, float] = (0.02, 1 / 3),
         ratio: tuple[float, float] = (0.3, 1 / 0.3),
-        mean: Sequence[float] | None = (123.675, 116.28, 103.53),
-        std: Sequence[float] | None = (58.395, 57.12, 57.375),
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f"prob must be in [0, 1], got {prob}")
+        if len(mean or ()) != len(std or ()):
+            raise ValueError(f"mean and std must be of one length, got {mean} and {std}")
         self.prob = prob
         self.area = area
         self.ratio = ratio
-        self.mean = mean
-        self.std = std
+        self.given = (mean, std) if mean and std else None
 
     def __call__(self, results: dict) -> dict:
         image = results["img"]
@@ -71,7 +74,7 @@ class RandomErasing:
         return None
 
     def _statistics(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        channels = image.shape[2]
-        if self.mean is None or self.std is None or len(self.mean) != channels:
-            return image.mean((0, 1)), image.std((0, 1))
-        return np.asarray(self.mean), np.asarray(self.std)
+        in_colour = image.dtype == np.uint8 and image.shape[2] == 3
+        if found := self.given or (IMAGENET if in_colour else None):
+            return np.asarray(found[0]), np.asarray(found[1])
+        return image.mean((0, 1), np.float64), image.std((0, 1), np.float64)

@@ -31,18 +31,17 @@ class ClassesWriter(ResultsWriter):
     Args:
         trained: The model.
         folder: Of the files.
-        score_thr: Classes that score less are left out, but for an image's first.
     """
 
-    def __init__(self, trained: TrainedModel, folder: Path, score_thr: float) -> None:
-        self.folder, self.classes, self.score_thr = folder, trained.classes, score_thr
+    def __init__(self, trained: TrainedModel, folder: Path) -> None:
+        self.folder, self.classes = folder, trained.classes
         self._file = ResultsFile(folder / "results.json")
         self._rows: list[list] = []
         self._tiles: list[np.ndarray] = []
 
     def add(self, prediction: Prediction, number: int, name: str) -> None:
         """Write the best classes of one image."""
-        best = find_best(prediction.sample, self.classes, self.score_thr)
+        best = find_best(prediction.sample, self.classes)
         self._file.add([{"image_id": number, "file_name": name, "classes": best}])
         pairs = [value for one in best for value in (one["class"], one["score"])]
         self._rows.append([name, *pairs])
@@ -85,7 +84,7 @@ class ClassResults(BaseMetric):
         """Keep the best classes of each image."""
         for data in data_samples:
             sample = ClassSample(pred_scores=data["pred_scores"])
-            best = find_best(sample, self.classes, 0.0)
+            best = find_best(sample, self.classes)
             self.results.append({"file_name": data["img_path"], "classes": best})
 
     def compute_metrics(self, results: list) -> dict:
@@ -95,15 +94,12 @@ class ClassResults(BaseMetric):
         return {}
 
 
-def find_best(
-    sample: ClassSample, classes: Sequence[str], score_thr: float
-) -> list[dict[str, Any]]:
+def find_best(sample: ClassSample, classes: Sequence[str]) -> list[dict[str, Any]]:
     """The most certain classes, at most `MOST`: ``class``, ``label`` and ``score`` of each."""
     scores, labels = sample.pred_scores.float().cpu().topk(min(MOST, len(classes)))
     return [
         {"class": classes[label], "label": label, "score": round(score, 4)}
         for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
-        if score >= score_thr or label == labels[0]
     ]
 
 

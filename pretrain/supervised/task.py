@@ -72,7 +72,10 @@ class Classification(PredictingTask):
         names: Sequence[str] = (),
         score_thr: float = 0.0,
     ) -> np.ndarray:
-        """The names of the best classes below the picture, and the true one's where it is known."""
+        """Below the picture the names of the best classes, and the true one's where it is known.
+
+        The best one is named whatever it scores.
+        """
         from convnextv2.words import label_words
 
         from .draw import caption, dark
@@ -83,7 +86,8 @@ class Classification(PredictingTask):
         words = label_words(tuple(names))
         lines = [
             (f"{one['score']:.2f} {words[one['label']]}", dark(palette, one["label"]))
-            for one in find_best(sample, names, score_thr)
+            for number, one in enumerate(find_best(sample, names))
+            if number == 0 or one["score"] >= score_thr
         ]
         if "gt_label" in sample:
             lines.append((f"true: {words[int(sample.gt_label)]}", (0, 0, 0)))
@@ -93,7 +97,7 @@ class Classification(PredictingTask):
         """``results.json``, ``results.csv`` and ``sheet.png``."""
         from .results import ClassesWriter
 
-        return ClassesWriter(trained, folder, score_thr)
+        return ClassesWriter(trained, folder)
 
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> ClassResults:
         """``results.classes.json``."""

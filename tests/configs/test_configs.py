@@ -6,11 +6,9 @@ from collections import Counter
 
 import pytest
 import torch
-from config_files import BASES, LEAVES, REPO, build, leaf_id
+from config_files import BASES, LEAVES, REPO, build, leaf_id, read
 from mmengine.config import Config
 from mmengine.registry import DATASETS
-
-from convnextv2.engine.config import read_config
 
 each_leaf = pytest.mark.parametrize("path", LEAVES, ids=leaf_id)
 
@@ -83,7 +81,7 @@ def each_stage(*parts):
 
 @each_leaf
 def test_model_builds_and_its_heads_fit_the_backbone(path):
-    cfg = read_config(str(path))
+    cfg = read(path)
     images = torch.zeros(2, 3, 64, 96, device="meta")
     if cfg.model.type == "convnextv2.FCMAE":
         cfg.model.encoder = "dense"  # the packed one looks at the mask, which has no values here

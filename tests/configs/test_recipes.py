@@ -3,11 +3,10 @@
 import re
 
 import pytest
-from config_files import CONFIGS, LEAVES, leaf_id
+from config_files import CONFIGS, LEAVES, leaf_id, read
 from mmengine.config import Config
 
 from convnextv2.backbone.convnextv2 import ARCHS
-from convnextv2.engine.config import read_config
 
 FCMAE = "pretrain/fcmae_convnextv2-{}_32xb128-800e_in1k"
 FCMAE_1600 = FCMAE.replace("800e", "1600e")
@@ -283,7 +282,7 @@ def test_every_recipe_is_in_the_table():
 
 @pytest.mark.parametrize("path", [p for p in LEAVES if "_demo-" not in p.name], ids=leaf_id)
 def test_runs_can_be_resumed_exactly(path):
-    cfg = read_config(str(path))
+    cfg = read(path)
     assert cfg.randomness.seed is not None
     assert cfg.train_dataloader.sampler.type.startswith("convnextv2.Seeded")
     assert cfg.train_dataloader.worker_init_fn.type == "convnextv2.keep_worker_seed"

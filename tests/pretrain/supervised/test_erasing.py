@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from convnextv2.pretrain import FCMAEDataPreprocessor
 from convnextv2.pretrain.supervised import RandomErasing
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -66,15 +68,40 @@ def test_noise_is_standard_normal_once_it_is_normalised():
     assert np.abs(np.corrcoef(noise.T) - np.eye(3)).max() < error  # each channel its own
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_bands_without_statistics_take_the_images_own(dtype):
+def test_erased_images_are_normalised_in_one_batch_with_others():
+    np.random.seed(0)
+    images = [np.full((40, 60, 3), 7, np.uint8) for _ in range(3)]
+    images[1] = RandomErasing(prob=1.0)({"img": images[1]})["img"]
+    preprocess = FCMAEDataPreprocessor(mean=MEAN, std=STD)
+    inputs = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in images]
+    batch = preprocess({"inputs": inputs}, training=True)["inputs"].double().numpy()
+    expected = np.stack([image.transpose(2, 0, 1).astype(float) for image in images])
+    mean, std = (np.array(x).reshape(3, 1, 1) for x in (MEAN, STD))
+    assert np.abs(batch - (expected - mean) / std).max() < 1e-5
+    assert np.abs(batch[1]).max() > 2.3  # what 8 bits could not hold
+
+
+@pytest.mark.parametrize(("dtype", "bands"), [("uint16", 5), ("float32", 5), ("uint16", 3)])
+def test_images_that_are_no_8_bit_colours_take_their_own_statistics(dtype, bands):
     np.random.seed(1)
-    image = (np.random.randn(64, 64, 5) * 100 + 1000 * np.arange(1, 6)).astype(dtype)
+    means = 1000 * np.arange(1, bands + 1)
+    image = (np.random.randn(64, 64, bands) * 100 + means).astype(dtype)
     np.random.seed(0)
     out = RandomErasing(prob=1.0, area=(0.3, 0.3))({"img": image})["img"]
     box = out[(out != image).any(2)]
-    assert np.abs(box.mean(0) - 1000 * np.arange(1, 6)).max() < 15
+    assert np.abs(box.mean(0) - means).max() < 15
     assert np.abs(box.std(0) / 100 - 1).max() < 0.15
+
+
+def test_given_statistics_are_taken():
+    np.random.seed(0)
+    erase = RandomErasing(prob=1.0, area=(0.3, 0.3), mean=[5, 50], std=[1, 10])
+    box = erase({"img": np.full((64, 64, 2), 500, np.uint16)})["img"]
+    box = box[(box != 500).any(2)]
+    assert box.mean(0) == pytest.approx([5, 50], rel=0.05)
+    assert box.std(0) == pytest.approx([1, 10], rel=0.1)
+    with pytest.raises(ValueError, match="one length"):
+        RandomErasing(mean=[1, 2])
 
 
 def test_it_depends_on_numpys_seed_alone():
