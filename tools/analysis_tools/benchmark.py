@@ -14,6 +14,7 @@ from convnextv2.tools.analysis_tools.benchmarks.measuring import machine, measur
 # Name of the command and of benchmarks/NAME.py: what it compares, batch, height and width.
 COMMANDS = {
     "backbone": ("the backbone against other implementations of the network", 2, (384, 384)),
+    "classifier": ("the classifier against other implementations", 8, (224, 224)),
     "fcmae": ("a pre-training step with each of the encoders", 16, (224, 224)),
 }
 OTHERS = {"loader": loader, "exported": exported, "tiles": tiles}
