@@ -170,8 +170,8 @@ def test_options_of_a_config_reach_the_layer():
 
 
 def test_what_is_unknown_is_named():
-    with pytest.raises(ValueError, match=r"'convnextv2.NoGRN' names no known class: give"):
-        resolve("convnextv2.NoGRN")
+    with pytest.raises(ValueError, match=r"'convnextv2.GRN'\} names no known class: give"):
+        resolve({"typ": "convnextv2.GRN"})
     with pytest.raises(ValueError, match="unknown aggregation 'l3'; choose one of l2, l1, average"):
         GRNVariant(4, aggregation="l3")
     with pytest.raises(ValueError, match="unknown normalization 'max'; choose one of divisive"):
