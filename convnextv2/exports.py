@@ -90,7 +90,8 @@ def write(exportable: Exportable, path: Path, kind: str, weights: str = "float32
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its trees
         program = trace(network, exportable.about["image"]["channels"])
         if kind == "torch":
-            torch.export.save(program, path, extra_files={ABOUT_FILE: about})
+            with open(path, "wb") as file:  # by its name, torch would ask for a suffix
+                torch.export.save(program, file, extra_files={ABOUT_FILE: about})
             return
         table = dict(exportable.translations)
         found: Any = torch.onnx.export(
@@ -134,7 +135,8 @@ class TorchGraph:
 
     def __init__(self, path: str | Path) -> None:
         files = {ABOUT_FILE: ""}
-        self._run = torch.export.load(path, extra_files=files).module()
+        with open(path, "rb") as file:
+            self._run = torch.export.load(file, extra_files=files).module()
         self.about = runtime.read_about(files[ABOUT_FILE], path)
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
