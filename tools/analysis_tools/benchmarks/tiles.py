@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from convnextv2.tiles import Tile, TileGrid
 
 PATTERN = 256  # side of what is repeated all over a generated image
-DISCS = 8  # in each
+DISCS = 3  # in each
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
