@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from convnextv2.tiles import Tile, TileGrid
 
 PATTERN = 256  # side of what is repeated all over a generated image
-DISCS = 8  # in each
+DISCS = 3  # in each
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, machine: str) -> None:
     from rich.table import Table
 
     tiles = f"tiles of {args.tile} that share {args.overlap}"
-    table = Table(title=f"{args.coco or args.kind}, {tiles}, {machine}", title_justify="left")
+    table = Table()
     columns = ["megapixels", "seconds", "s / megapixel", "peak, MB", "found"]
     if args.coco:
         columns, rows = ["objects", "found", "AP", "mask AP"], [score(args)]
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, machine: str) -> None:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console().print(f"{args.coco or args.kind}, {tiles}, {machine}", table, sep="\n")
 
 
 def measure(args: argparse.Namespace, side: int) -> tuple[str, ...]:
