@@ -56,7 +56,7 @@ def lrn(layer, x, *_):
     columns = []
     for c in channels:
         near = [x[..., d] ** 2 for d in range(c - 2, c + 3) if d in channels]
-        columns.append(x[..., c] / (1 + 2.0 / 5 * sum(near)) ** 0.75)
+        columns.append(x[..., c] / (1 + 1e-3 / 5 * sum(near)) ** 0.75)
     return torch.stack(columns, dim=2)
 
 
@@ -133,7 +133,7 @@ VARIANTS = {
         grn(l1, standardize, False),
     ),
     "batch": (of("BatchGRN"), batch_grn),
-    "lrn": (of("LRNResponse", alpha=2.0), lrn),
+    "lrn": (of("LRNResponse", alpha=1e-3), lrn),
     "bn": (of("BNResponse"), bn),
     "ln": (of("LNResponse"), every_image(ln)),
     "se": (of("SEResponse", reduction=4), every_image(se)),
