@@ -185,7 +185,8 @@ def _find_task(cfg: Config) -> PredictingTask:
     task = find_task(cfg)
     if isinstance(task, PredictingTask) and "test_dataloader" in cfg:
         return task
-    names = " or ".join(t.name for t in list_tasks() if isinstance(t, PredictingTask))
+    *most, last = [t.name for t in list_tasks() if isinstance(t, PredictingTask)]
+    names = f"{', '.join(most)} or {last}"
     raise ValueError(f"{cfg.filename} is no config of {names}")
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from convnextv2.engine.errors import InputError
-from convnextv2.files import AtomicLocalBackend, printable
+from convnextv2.files import AtomicLocalBackend, move_whole, printable
 from convnextv2.images import LoadImage, UnreadableImageError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class VideoWriter:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             self._writer.release()
-            os.replace(self._partial, self.path)
+            move_whole(self._partial, self.path)
 
 
 def infer_video(

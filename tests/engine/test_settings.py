@@ -36,7 +36,9 @@ def test_value_that_cannot_be_is_named(entries, message):
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*/*.py")), ids=lambda path: path.stem)
 def test_every_config_passes(path):
-    check_settings(read_config(str(path)))
+    # Without data: the names of a classifier's classes are those of folders.
+    options = ["classes=('a','b')"] if path.stem == "classifier_convnextv2_custom" else []
+    check_settings(read_config(str(path), options))
 
 
 def test_all_are_named_at_once():

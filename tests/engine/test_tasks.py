@@ -22,6 +22,7 @@ from convnextv2.findings import Finding
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = {
     "pretraining": "pretrain/fcmae_convnextv2-atto_demo-trees.py",
+    "classification": "classification/classifier_convnextv2-atto_8xb128-600e-fcmae_in1k.py",
     "detection": "detection/mask-rcnn_convnextv2_fpn_custom.py",
     "segmentation": "segmentation/upernet_convnextv2_custom.py",
 }

@@ -123,7 +123,7 @@ def test_classes_are_the_checkpoints_then_the_configs(untrained):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("fcmae-by-iter", {}, "no config of detection or segmentation"),
+        ("fcmae-by-iter", {}, "no config of classification, detection or segmentation"),
         ("upernet", {"missing": True}, r"Missing key.*backbone\.stages"),
         ("upernet", {"extra": True}, "Unexpected key.*extra"),
         ("upernet", {"device": "cuda:99"}, "no device 'cuda:99' here; cpu always works"),
