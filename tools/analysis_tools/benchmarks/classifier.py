@@ -62,9 +62,8 @@ class TransformersClassifier(nn.Module):
 
         super().__init__()
         sizes = ARCHS[arch]
-        config = ConvNextV2Config(
-            depths=sizes["depths"], hidden_sizes=sizes["channels"], num_labels=CLASSES
-        )
+        config = ConvNextV2Config(depths=sizes["depths"], hidden_sizes=sizes["channels"])
+        config.num_labels = CLASSES
         self.model = ConvNextV2ForImageClassification(config)
 
     def forward(self, x: Tensor) -> Tensor:
