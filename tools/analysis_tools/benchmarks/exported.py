@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, machine: str) -> None:
         start = time.perf_counter()
         exported = runtime.Predictor(args.model, threads)
         started["onnxruntime"] = time.perf_counter() - start
-        contestants = {REFERENCE: eager, "onnxruntime": exported}
+        contestants: dict[str, Callable] = {REFERENCE: eager, "onnxruntime": exported}
         for batch in args.batch:
             rates = measure(contestants, [image] * batch, args.repeats)
             ratio = rates["onnxruntime"] / rates[REFERENCE]
