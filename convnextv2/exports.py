@@ -140,9 +140,17 @@ class TorchGraph:
         self.about = runtime.read_about(files[ABOUT_FILE], path)
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs, by name."""
-        with torch.no_grad():
-            found = self._run(torch.from_numpy(images))
+        """Outputs, by name.
+
+        Raises:
+            InputError: The images are smaller than torch's tracing allows.
+        """
+        try:
+            with torch.no_grad():
+                found = self._run(torch.from_numpy(images))
+        except AssertionError as error:  # a guard
+            size = " x ".join(map(str, images.shape[2:]))
+            raise InputError(f"torch's program takes no images of {size}: {error}") from error
         return {name: value.numpy() for name, value in found.items()}
 
 

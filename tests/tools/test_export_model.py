@@ -146,6 +146,9 @@ def test_nothing_is_written_that_is_no_copy(untrained, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
     content = out.read_bytes()
 
+    with pytest.raises(InputError, match="takes no images of 40 x 96"):
+        export_model.export(exportable, out, "torch", [image[:40]])
+
     right.pooled[0] += 1
     monkeypatch.setattr(exportable, "predict", lambda image: right)
     with pytest.raises(InputError, match="not written, for the file is no copy"):
