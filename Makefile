@@ -27,7 +27,7 @@ demo: setup
 
 test: setup lint
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n 2 --dist loadfile
-	$(PYTHON) -m pytest -m slow
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m slow -n 2 --dist loadfile
 
 test-openmmlab:
 	@bash tools/setup/test_openmmlab.sh "$(TORCH)"

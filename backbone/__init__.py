@@ -5,16 +5,36 @@ from .grn import GRN, ResponseNorm
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .layers import Block, DropPath, LayerNorm2d, init_weights
 from .pretrained import load_pretrained
+from .variants import (
+    BatchGRN,
+    BNResponse,
+    CBAMResponse,
+    GRNVariant,
+    LayerScale,
+    LNResponse,
+    LRNResponse,
+    NoResponseNorm,
+    SEResponse,
+)
 
 __all__ = [
     "ARCHS",
     "GRN",
+    "BNResponse",
+    "BatchGRN",
     "Block",
+    "CBAMResponse",
     "ConvNeXtV2",
     "DropPath",
+    "GRNVariant",
+    "LNResponse",
+    "LRNResponse",
     "LayerDecayOptimWrapperConstructor",
     "LayerNorm2d",
+    "LayerScale",
+    "NoResponseNorm",
     "ResponseNorm",
+    "SEResponse",
     "init_weights",
     "load_pretrained",
 ]

@@ -24,8 +24,8 @@ from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from convnextv2.registry import MODELS
 
-from .grn import GRN, ResponseNorm
-from .layers import Block, LayerNorm2d, init_weights
+from .grn import GRN
+from .layers import Block, LayerNorm2d, Maker, init_weights
 from .pretrained import load_pretrained
 
 # Paper, A.1: depths and the width of the first stage, which doubles from stage to stage.
@@ -59,8 +59,9 @@ class ConvNeXtV2(BaseModule):
         frozen_stages: Number of stages, counted from the stem, that do not train. 1 freezes the
             stem and stage 0; 0 freezes nothing.
         with_cp: Recompute each block in the backward pass instead of storing its activations.
-        response_norm: Makes what stands between a block's linear layers, see `Block`.
-        layer_scale: Makes what scales a block's residual branch, see `Block`.
+        response_norm: Makes what stands between a block's linear layers, see `Block`: a class, or
+            in a config ``dict(type='convnextv2.GRNVariant', residual=False)``.
+        layer_scale: Makes what scales a block's residual branch, likewise.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
             `engine/weights.py`; the other arguments of `load_pretrained` can be added, such as
             ``prefix='state_dict_ema'`` for a file that holds the network more than once.
@@ -78,8 +79,8 @@ class ConvNeXtV2(BaseModule):
         output_norm: bool = True,
         frozen_stages: int = 0,
         with_cp: bool = False,
-        response_norm: Callable[[int], ResponseNorm] = GRN,
-        layer_scale: Callable[[int], nn.Module] = nn.Identity,
+        response_norm: Maker = GRN,
+        layer_scale: Maker = nn.Identity,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)

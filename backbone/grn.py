@@ -6,6 +6,7 @@ is written, read and kept for the backward pass. The backward pass is by hand be
 pixels that the gradient of `s` asks for is a by-product of the gradient of W or of x.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,15 +14,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from convnextv2.registry import MODELS
+
+# Runs a convolution of stride 1, which keeps the size, among the pixels of rows (B, N, C).
+Convolve = Callable[[nn.Conv2d, Tensor], Tensor]
+
 
 class ResponseNorm(nn.Module):
-    """What stands between a block's linear layers; rows (B, N, C) to rows of the same shape."""
+    """What stands between a block's linear layers; rows (B, N, C) to rows of the same shape.
 
-    def then_linear(self, x: Tensor, linear: nn.Linear) -> Tensor:
+    The N pixels of an image are those that exist, in pre-training the visible ones, in any order.
+    A subclass has `forward(x)` or, if it looks at a pixel's neighbours, `respond`.
+    """
+
+    def respond(self, x: Tensor, convolve: Convolve) -> Tensor:
+        """The normalised rows; `convolve` is for those that look at neighbours."""
+        return self(x)
+
+    def then_linear(self, x: Tensor, linear: nn.Linear, convolve: Convolve) -> Tensor:
         """The linear layer of the normalised rows."""
-        return linear(self(x))
+        return linear(self.respond(x, convolve))
 
 
+@MODELS.register_module()
 class GRN(ResponseNorm):
     """Global Response Normalization (paper, section 3.2, Algorithm 1).
 
@@ -47,7 +62,7 @@ class GRN(ResponseNorm):
         nx = gx / (gx.mean(dim=-1, keepdim=True) + self.eps)
         return (self.gamma * (x * nx) + self.beta + x).to(x.dtype)
 
-    def then_linear(self, x: Tensor, linear: nn.Linear) -> Tensor:
+    def then_linear(self, x: Tensor, linear: nn.Linear, convolve: Convolve) -> Tensor:
         """The linear layer of the normalised rows, folded into one operation."""
         return grn_linear(x, self.gamma, self.beta, linear.weight, linear.bias, self.eps)
 

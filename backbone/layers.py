@@ -4,12 +4,20 @@ Shapes: maps are (B, C, H, W) in `torch.channels_last` memory; inside a block, a
 some pixels exist, features are *rows* (B, N, C) with N pixels of each image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
-from .grn import GRN, ResponseNorm
+from convnextv2.engine.types import find_class
+from convnextv2.registry import MODELS
+
+from .grn import GRN, Convolve, ResponseNorm
+
+# What makes a module: its class, its name in the registry, or a config of its name and options.
+Maker = Callable[..., nn.Module] | str | Mapping
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -46,7 +54,8 @@ class Block(nn.Module):
     Args:
         dim: Channels.
         drop_path: Probability of `DropPath`.
-        response_norm: Makes the `ResponseNorm` of so many channels between the linear layers.
+        response_norm: Makes the `ResponseNorm` of so many channels between the linear layers, see
+            `variants.py` for others.
         layer_scale: Makes what scales the residual branch of so many channels: in V2 nothing.
     """
 
@@ -54,33 +63,68 @@ class Block(nn.Module):
         self,
         dim: int,
         drop_path: float = 0.0,
-        response_norm: Callable[[int], ResponseNorm] = GRN,
-        layer_scale: Callable[[int], nn.Module] = nn.Identity,
+        response_norm: Maker = GRN,
+        layer_scale: Maker = nn.Identity,
     ) -> None:
         super().__init__()
         self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
-        self.grn = response_norm(4 * dim)
+        self.grn: ResponseNorm = resolve(response_norm)(4 * dim)
         self.pwconv2 = nn.Linear(4 * dim, dim)
-        self.layer_scale = layer_scale(dim)
+        self.layer_scale = resolve(layer_scale)(dim)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to a map of the same shape."""
-        rows = self.dwconv(x).permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
-        rows = self.drop_path(self.mlp(rows))
-        return x + rows.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        size = x.shape[2:]
 
-    def mlp(self, x: Tensor) -> Tensor:
-        """LayerNorm, Linear C->4C, GELU, GRN, Linear 4C->C on rows (B, N, C)."""
+        def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
+            return _to_rows(conv(_to_map(rows, size)))
+
+        rows = self.drop_path(self.mlp(_to_rows(self.dwconv(x)), convolve))
+        return x + _to_map(rows, size)
+
+    def mlp(self, x: Tensor, convolve: Convolve) -> Tensor:
+        """LayerNorm, Linear C->4C, GELU, GRN, Linear 4C->C on rows (B, N, C).
+
+        Args:
+            x: Of the pixels that exist.
+            convolve: Runs a convolution among them.
+        """
         x = F.gelu(self.pwconv1(self.norm(x)))
-        return self.layer_scale(self.grn.then_linear(x, self.pwconv2))
+        return self.layer_scale(self.grn.then_linear(x, self.pwconv2, convolve))
+
+
+def resolve(maker: Maker) -> Callable[..., Any]:
+    """What makes a module, of a class, a name such as ``convnextv2.GRN``, or a config.
+
+    Raises:
+        ValueError: Nothing of that name is known.
+    """
+    if callable(maker):
+        return maker
+    found = find_class(maker, MODELS)
+    if found is None:
+        raise ValueError(
+            f"{maker!r} names no known class: give a class, a name such as 'convnextv2.GRN', or a "
+            "config with the name as its type"
+        )
+    options = {k: v for k, v in maker.items() if k != "type"} if isinstance(maker, Mapping) else {}
+    return partial(found, **options)
+
+
+def _to_rows(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
+
+
+def _to_map(rows: Tensor, size: Size) -> Tensor:
+    return rows.unflatten(1, size).permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
 def init_weights(module: nn.Module) -> None:
     """Truncated normal of std .02 for convolutions and linear layers, biases 0 (paper, A.1)."""
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -116,6 +116,9 @@ def find_backbone(checkpoint: str, prefix: str | None = None) -> BackboneWeights
     found = find_weights(read_content(checkpoint), prefix, checkpoint)
     converted = convert_keys(found.tensors, found.layout, "convnextv2")
     tensors = {k: v for k, v in converted.tensors.items() if not k.startswith(("norm.", "head."))}
+    if found.layout == "convnextv2":  # in which blocks of another kind have more, see variants.py
+        own = (k for k in converted.unknown if k.startswith("stages."))
+        tensors |= {k: found.tensors[k] for k in own}
     others = found.others + len(found.tensors) - len(tensors)
     return BackboneWeights(tensors, found.layout, found.prefix, converted.reshaped, others)
 

@@ -177,7 +177,7 @@ def _read_series(
 
 
 # tifffile unpacks all that a strip or a tile of these holds, however little belongs there.
-_UNPACK: dict[int, Callable] = {
+UNPACKERS: dict[int, Callable] = {
     tifffile.COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
     tifffile.COMPRESSION.DEFLATE: zlib.decompressobj,
     tifffile.COMPRESSION.LZMA: lzma.LZMADecompressor,
@@ -186,13 +186,13 @@ _UNPACK: dict[int, Callable] = {
 
 def _check_unpacked(series: tifffile.TiffPageSeries, content: bytes) -> None:
     page = series.keyframe
-    if page.compression not in _UNPACK or page.dtype is None:
+    if page.compression not in UNPACKERS or page.dtype is None:
         return
     size = math.prod(page.chunks) * page.dtype.itemsize
     for one in series.pages:
         parts = zip(one.dataoffsets, one.databytecounts, strict=False) if one is not None else ()
         for offset, count in parts:
-            unpack = _UNPACK[page.compression]()
+            unpack = UNPACKERS[page.compression]()
             if len(unpack.decompress(content[offset : offset + count], size + 1)) > size:
                 raise ValueError("damaged: a strip or tile unpacks to more than its pixels")
 

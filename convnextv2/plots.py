@@ -32,7 +32,7 @@ def plot_lines(panels: dict[str, Lines], path: Path, xlabel: str, logarithmic: s
         xlabel: Below the last panel.
         logarithmic: Title of the panel whose y is so, if any.
     """
-    figure = _new_figure(8, 2.6 * len(panels))
+    figure = new_figure(8, 2.6 * len(panels))
     grid = figure.subplots(len(panels), sharex=True, squeeze=False)
     for axes, (title, lines) in zip(grid[:, 0], panels.items(), strict=True):
         for name, (x, y) in list(lines.items())[:MOST_LINES]:
@@ -44,7 +44,7 @@ def plot_lines(panels: dict[str, Lines], path: Path, xlabel: str, logarithmic: s
         place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
         axes.legend(prop={"family": plot_families(lines), "size": 7}, **place)
     grid[-1, 0].set_xlabel(xlabel)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion(table: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
@@ -58,7 +58,7 @@ def plot_confusion(table: np.ndarray, names: Sequence[str], path: Path, title: s
     """
     shares = table / table.sum(1, keepdims=True).clip(1)
     side = min(4 + 0.4 * len(names), 16)
-    figure = _new_figure(side + 1, side)
+    figure = new_figure(side + 1, side)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7)
@@ -74,7 +74,7 @@ def plot_confusion(table: np.ndarray, names: Sequence[str], path: Path, title: s
     axes.set_xlabel("found")
     axes.set_ylabel("true")
     axes.set_title(title, fontsize=10)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _short(count: int) -> str:
@@ -84,7 +84,8 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -94,7 +95,8 @@ def _new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; the file appears when it is complete."""
     content = io.BytesIO()
     figure.savefig(content, format="png")
     AtomicLocalBackend().put(content.getvalue(), path)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from convnextv2.grouping import run_in_groups
 from convnextv2.pictures import complete_palette
 from convnextv2.results import Prediction
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from mmengine.config import Config
     from mmengine.model import BaseModel
+    from mmengine.structures import BaseDataElement
     from torch import Tensor, nn
 
     from convnextv2.engine.tasks import PredictingTask
@@ -29,7 +31,94 @@ if TYPE_CHECKING:
     Image = str | Path | np.ndarray
 
 
-class Predictor:
+class ImageModel:
+    """A model with how its images are read and prepared.
+
+    Args:
+        task: The model's.
+        model: The network, on its device.
+        steps: Of the test pipeline, built, without those that load labels; the first reads.
+    """
+
+    def __init__(
+        self, task: PredictingTask, model: BaseModel, steps: Iterable[Callable[[dict], dict]]
+    ) -> None:
+        self.task, self.model = task, model
+        self.load, *self._prepare = steps
+
+    def __call__(
+        self,
+        images: Image | Iterable[Image],
+        batch_size: int = 1,
+        unreadable: list[Exception] | None = None,
+        trim: Callable[[BaseDataElement], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Yield what is found in each image, in their order.
+
+        Images of one size are computed together, though others may lie between them. Others are
+        not: they would have to be padded, and the network's GRN sees the whole of what it is given.
+
+        Args:
+            images: Paths, or arrays (H, W, C) as the config would load them: BGR, 0 to 255.
+            batch_size: At most so many at once.
+            unreadable: Receives the errors of files that cannot be read, which are left out.
+            trim: Takes out of a prediction what is not needed; by default what nobody asks for.
+
+        Raises:
+            UnreadableImageError: A file cannot be read, and there is no `unreadable`.
+        """
+        one = isinstance(images, (str, Path)) or hasattr(images, "shape")
+        sources = cast("Iterable[Image]", [images] if one else images)
+        yield from run_in_groups(
+            self._read_all(sources, unreadable),
+            lambda sample: sample["inputs"].shape,
+            batch_size,
+            lambda batch: self._run(batch, trim),
+        )
+
+    def _read_all(
+        self, sources: Iterable[Image], unreadable: list[Exception] | None
+    ) -> Iterator[dict]:
+        from convnextv2.images import UnreadableImageError
+
+        for number, source in enumerate(sources):
+            try:
+                yield self._read(source, number)
+            except UnreadableImageError as error:
+                if unreadable is None:
+                    raise
+                unreadable.append(error)
+
+    def _read(self, source: Image, number: int) -> dict:
+        from convnextv2.images import as_bgr
+
+        results: dict[str, Any] = {"img_path": None, "img_id": number}
+        if isinstance(source, (str, Path)):
+            results = load_file(self.load, {**results, "img_path": str(source)})
+        else:
+            results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
+        image = as_bgr(results["img"], self.load)
+        for transform in self._prepare:
+            results = transform(results)
+        self.task.prepare(results)
+        return {**results, "source": source, "image": image}
+
+    def _run(
+        self, batch: list[dict], trim: Callable[[BaseDataElement], None] | None
+    ) -> Iterator[Prediction]:
+        import torch
+
+        trim = trim or self.task.trim
+
+        data = {key: [sample[key] for sample in batch] for key in ("inputs", "data_samples")}
+        with torch.inference_mode():
+            found = self.model.test_step(data)
+        for sample, result in zip(batch, found, strict=True):
+            trim(result)
+            yield Prediction(sample["source"], sample["image"], result.cpu())
+
+
+class Predictor(ImageModel):
     """A model of a config whose task predicts, with the weights of a checkpoint.
 
     Args:
@@ -45,6 +134,7 @@ class Predictor:
         palette: An RGB colour for each.
         dataset: The config's test data set, none of whose files was read.
         trained_meta: What the checkpoint says of the data set that it was trained on.
+        load: Reads an image, as the config's test pipeline does.
         label_offset: 1 if label maps of the data set keep 0 for what is not labelled (mmseg's
             ``reduce_zero_label``), otherwise 0: what to add to ``pred_sem_seg`` for a file.
 
@@ -69,12 +159,12 @@ class Predictor:
 
         cfg = deepcopy(config) if isinstance(config, Config) else read_config(str(config))
         fill_template(cfg)
-        self.task = _find_task(cfg)
+        task = _find_task(cfg)
         self.device = find_device(device)
         tensors, self.trained_meta = read_trained_model(str(checkpoint))
         scope = cfg.get("default_scope", "mmengine")
         init_default_scope(scope)
-        self.model: BaseModel = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
+        model = _build_model(cfg, tensors, checkpoint).to(self.device).eval()
 
         _, entry = next(walk_datasets(cfg.test_dataloader.dataset))
         # Lazy: its classes and palette are wanted, not its files.
@@ -86,72 +176,7 @@ class Predictor:
         self.palette = complete_palette(meta.get("palette"), len(self.classes))
         self.label_offset = int(getattr(self.dataset, "reduce_zero_label", False))
         steps = without_labels(entry["pipeline"], scope)
-        self._load, *self._prepare = (TRANSFORMS.build(step) for step in steps)
-
-    def __call__(
-        self,
-        images: Image | Iterable[Image],
-        batch_size: int = 1,
-        unreadable: list[Exception] | None = None,
-    ) -> Iterator[Prediction]:
-        """Yield what is found in each image, in their order.
-
-        Images of one size that follow each other are computed together. Others are not: they
-        would have to be padded, and the network's GRN sees the whole of what it is given.
-
-        Args:
-            images: Paths, or arrays (H, W, C) as the config would load them: BGR, 0 to 255.
-            batch_size: At most so many at once.
-            unreadable: Receives the errors of files that cannot be read, which are left out.
-
-        Raises:
-            UnreadableImageError: A file cannot be read, and there is no `unreadable`.
-        """
-        from convnextv2.images import UnreadableImageError
-
-        one = isinstance(images, (str, Path)) or hasattr(images, "shape")
-        batch: list[dict] = []
-        for number, source in enumerate(cast("Iterable[Image]", [images] if one else images)):
-            try:
-                sample = self._read(source, number)
-            except UnreadableImageError as error:
-                if unreadable is None:
-                    raise
-                unreadable.append(error)
-                continue
-            if batch and sample["inputs"].shape != batch[0]["inputs"].shape:
-                yield from self._run(batch)
-                batch = []
-            batch.append(sample)
-            if len(batch) >= batch_size:
-                yield from self._run(batch)
-                batch = []
-        if batch:
-            yield from self._run(batch)
-
-    def _read(self, source: Image, number: int) -> dict:
-        from convnextv2.images import as_bgr
-
-        results: dict[str, Any] = {"img_path": None, "img_id": number}
-        if isinstance(source, (str, Path)):
-            results = load_file(self._load, {**results, "img_path": str(source)})
-        else:
-            results |= {"img": source, "img_shape": source.shape[:2], "ori_shape": source.shape[:2]}
-        image = as_bgr(results["img"], self._load)
-        for transform in self._prepare:
-            results = transform(results)
-        self.task.prepare(results)
-        return {**results, "source": source, "image": image}
-
-    def _run(self, batch: list[dict]) -> Iterator[Prediction]:
-        import torch
-
-        data = {key: [sample[key] for sample in batch] for key in ("inputs", "data_samples")}
-        with torch.inference_mode():
-            found = self.model.test_step(data)
-        for sample, result in zip(batch, found, strict=True):
-            self.task.trim(result)
-            yield Prediction(sample["source"], sample["image"], result.cpu())
+        super().__init__(task, model, [TRANSFORMS.build(step) for step in steps])
 
 
 def _find_task(cfg: Config) -> PredictingTask:

@@ -127,3 +127,34 @@ class BandNormalization(BaseDataPreprocessor):
         *_, missing, unexpected, _ = args
         for names, remedy in ((missing, _SET), (unexpected, _DO_NOT_SET)):
             names[:] = [f"{n} ({remedy})" if n == f"{prefix}mean" else n for n in names]
+
+
+def find_mean_and_std(
+    entry: dict, checkpoint: str | None = None
+) -> tuple[list[float] | None, list[float] | None]:
+    """Those that a config's data_preprocessor uses; None if it does not say.
+
+    Args:
+        entry: Of the data preprocessor.
+        checkpoint: Has them where they were measured.
+
+    Raises:
+        FileNotFoundError: Its file of statistics does not exist.
+    """
+    from mmengine.registry import MODELS
+
+    from convnextv2.engine.types import find_class
+    from convnextv2.engine.weights import read_checkpoint
+
+    found = find_class(entry, MODELS)
+    if found is None or not issubclass(found, BandNormalization):
+        return entry.get("mean"), entry.get("std")
+    known = ("mean", "std", "statistics", "in_channels")
+    used = found(**{key: entry[key] for key in known if key in entry})
+    tensors = [getattr(used, name) for name in NAMES]
+    if used.measures:
+        saved = read_checkpoint(checkpoint) if checkpoint else {}
+        tensors = [saved.get(f"data_preprocessor.{name}") for name in NAMES]
+    # Through text: the shortest numbers that are the same in float32.
+    mean, std = (t if t is None else [float(str(v)) for v in t.flatten().numpy()] for t in tensors)
+    return mean, std

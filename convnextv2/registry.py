@@ -29,6 +29,7 @@ _LOCATIONS = [
     "convnextv2.engine.schedulers",
     "convnextv2.engine.seeding",
     "convnextv2.engine.signals",
+    "convnextv2.engine.tiled_model",
     "convnextv2.engine.unreadable",
     "convnextv2.engine.validation_pictures",
     "convnextv2.images",

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from convnextv2.reviews import Review
 
 COLUMNS = ("image", "truth", "found")
+# Panels of what hooks have logged: title -> how the names begin.
+FEATURES = {
+    "reconstruction": "reconstruction/",
+    "k-NN top-1": "knn/",
+    "feature diversity": "diversity/",
+    "effective rank of the features": "effective_rank/",
+}
 
 
 def write_curves(task: Task | None, work_dir: Path, folder: Path) -> list[str]:
@@ -63,7 +70,8 @@ def _panels(task: Task | None, records: Sequence[Record]) -> Iterator[tuple[str,
     yield "validation", [name for name in other if name.endswith(tuple(headlines))], False
     yield "learning rate", ["lr"], True
     yield "images per second", ["images_per_s"], True
-    yield "feature diversity", [name for name in other if name.startswith("diversity/")], False
+    for title, prefix in FEATURES.items():
+        yield title, [name for name in other if name.startswith(prefix)], False
 
 
 def _age(path: Path) -> float:

@@ -1,7 +1,8 @@
 """Words in pictures, in any script that a font of this machine has.
 
 Pillow writes them; OpenCV has the letters of ASCII alone. Fonts are those of the system and
-matplotlib's DejaVu. A class whose name none of them has is called by its number, and a legend
+matplotlib's DejaVu. An emoji that none of them has is spelled by its name in Unicode, as fonts of
+coloured ones cannot be used. A class whose letters none has is called by its number, and a legend
 says which it is.
 """
 
@@ -44,7 +45,7 @@ def write_words(
         colour: RGB.
         room: Pixels; what is wider is not written.
     """
-    words = _render(_in_one_line(text)) or _render(text.encode("ascii", "replace").decode())
+    words = _render(_spell(text)) or _render(text.encode("ascii", "replace").decode())
     if words is None or (room is not None and words.ink.shape[1] - 2 * _RIM > room):
         return
     rim = (0, 0, 0) if max(colour) >= _DARK else (255, 255, 255)
@@ -87,7 +88,7 @@ def write_legend(names: Sequence[str], folder: str | Path) -> None:
 
 def can_write(text: str) -> bool:
     """Whether fonts of this machine have all letters of a text."""
-    return _find_runs(_in_one_line(text)) is not None
+    return _find_runs(_spell(text)) is not None
 
 
 def plot_words(names: Sequence[str]) -> list[str]:
@@ -100,7 +101,7 @@ def plot_words(names: Sequence[str]) -> list[str]:
     shapes = hasattr(ft2font, "__libraqm_version__")
     words = label_words(tuple(names))
     # A dollar would begin a formula.
-    plain = [_in_one_line(word).replace("$", r"\$") for word in words]
+    plain = [_spell(word).replace("$", r"\$") for word in words]
     return [w if shapes or not _is_leftward(w) else str(i) for i, w in enumerate(plain)]
 
 
@@ -108,7 +109,7 @@ def plot_families(texts: Iterable[str]) -> list[str]:
     """The font families that have the letters of some texts, made known to matplotlib."""
     from matplotlib import font_manager
 
-    runs = [run for text in texts for run in _find_runs(_in_one_line(text)) or ()]
+    runs = [run for text in texts for run in _find_runs(_spell(text)) or ()]
     families = []
     for path in dict.fromkeys([_list_fonts()[0], *(path for _, path in runs)]):
         font_manager.fontManager.addfont(path)
@@ -151,6 +152,17 @@ def _in_one_line(text: str) -> str:
     """Without control characters, and without the marks that choose coloured emoji."""
     spaced = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
     return " ".join(spaced.replace("\ufe0f", "").replace("\ufe0e", "").split())
+
+
+@lru_cache(maxsize=1024)
+def _spell(text: str) -> str:
+    """In one line, with the names of emoji that no font here has: car 🚗 is car automobile."""
+    letters = list(_in_one_line(text))
+    for i, letter in enumerate(letters):
+        symbol = unicodedata.category(letter) == "So"
+        if symbol and (name := unicodedata.name(letter, "")) and not _find_font(letter):
+            letters[i] = f" {name.lower()} "
+    return _in_one_line("".join(letters))
 
 
 def _legend(names: tuple[str, ...]) -> list[str]:

@@ -32,6 +32,8 @@ def outline(
         names: Written, or else their numbers, with the score above each object that is as wide
             as the words; without them nothing is.
     """
+    from .coco import decode_mask  # needs pycocotools
+
     picture = photograph.copy()
     masks, words = objects.get("masks"), label_words(tuple(names))
     boxes = (objects.bboxes.numpy().reshape(-1, 4) * scale).round().astype(int)
@@ -41,7 +43,8 @@ def outline(
         if masks is None:
             cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
         else:
-            mask = np.asarray(getattr(masks, "masks", masks)[i], np.uint8)
+            mask = getattr(masks, "masks", masks)[i]
+            mask = np.asarray(decode_mask(mask) if isinstance(mask, dict) else mask, np.uint8)
             mask = mask.repeat(scale, axis=0).repeat(scale, axis=1)
             contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)

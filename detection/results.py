@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+UNKNOWN_IDS = (
+    "The checkpoint has no category ids and the config's annotation file cannot tell "
+    "them: category_id is the class's number, from 1 (category_id_unknown)"
+)
+
+
 class ObjectsWriter(ResultsWriter):
     """``results.json``: the objects in images of any origin, as they are found.
 
@@ -55,12 +61,7 @@ class ObjectsWriter(ResultsWriter):
 
     def warn(self) -> str:
         """Whether category ids had to be made up."""
-        if self._file.count is None or self.category_ids:
-            return ""
-        return (
-            "The checkpoint has no category ids and the config's annotation file cannot tell "
-            "them: category_id is the class's number, from 1 (category_id_unknown)"
-        )
+        return "" if self._file.count is None or self.category_ids else UNKNOWN_IDS
 
 
 class CocoResults(BaseMetric):
@@ -160,7 +161,7 @@ def to_results(
     """Results, without their image, of what was found in one.
 
     Args:
-        instances: mmdet's, or a dict of what is in them.
+        instances: mmdet's, or a dict of what is in them; masks may be COCO's RLE.
         classes: Name of each label.
         category_ids: Id of each label. None: they are not known; the label's number from 1 is
             written, and ``category_id_unknown`` beside it.
@@ -183,7 +184,8 @@ def to_results(
         if not category_ids:
             entry["category_id_unknown"] = True
         if masks is not None:
-            entry["segmentation"] = encode_mask(masks[i])
+            is_rle = isinstance(masks[i], dict)
+            entry["segmentation"] = masks[i] if is_rle else encode_mask(masks[i])
         results.append(entry)
     return results
 

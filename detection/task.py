@@ -15,15 +15,21 @@ from .results import CocoResults, ObjectsWriter, find_test_ids
 
 if TYPE_CHECKING:
     import numpy as np
+    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+    from convnextv2.tiles import TileGrid
 
+    from .exportable import ExportableDetector
     from .report import DetectionReview
+    from .tiled import ObjectsJoiner
+    from .tiled_results import TiledObjects
 
 
 class Detection(PredictingTask):
@@ -48,6 +54,12 @@ class Detection(PredictingTask):
         from .template import fill
 
         fill(template)
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> ExportableDetector:
+        """Of two stages: boxes, and masks where the model has them."""
+        from .exportable import ExportableDetector
+
+        return ExportableDetector(cfg, checkpoint)
 
     def open_review(self, dataset: BaseDataset, metrics: Sequence[BaseMetric]) -> DetectionReview:
         """Who is taken for whom, by boxes and masks."""
@@ -79,6 +91,20 @@ class Detection(PredictingTask):
     def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> ObjectsWriter:
         """``results.json``."""
         return ObjectsWriter(trained, folder, score_thr)
+
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> ObjectsJoiner:
+        """Of pieces of objects."""
+        from .tiled import ObjectsJoiner  # needs pycocotools
+
+        return ObjectsJoiner(grid)
+
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledObjects:
+        """The same ``results.json``."""
+        from .tiled_results import TiledObjects  # needs pycocotools
+
+        return TiledObjects(trained, folder, stamp, score_thr)
 
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> CocoResults:
         """``results.bbox.json`` and ``results.segm.json``."""

@@ -1,45 +1,17 @@
-"""Cut large images with their COCO annotations into tiles.
+"""COCO annotations of large images as they are in a tile.
 
-Convention of this file: a tile is ``(x0, y0, x1, y1)`` in whole pixels, ends excluded; a box is
-COCO's ``[x, y, width, height]`` in pixels, edges continuous; a mask is (H, W), True inside.
+A box is COCO's ``[x, y, width, height]`` in pixels, edges continuous; a mask is (H, W), True
+inside.
 """
 
-import math
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 
 from pycocotools import mask as coco_mask
 
+from convnextv2.tiles import Tile
+
+from .box_masks import BoxMask
 from .coco import decode_mask, encode_mask
-
-Tile = tuple[int, int, int, int]
-
-
-def tile_boxes(image_shape: Sequence[int], tile_size: int, overlap: int = 0) -> list[Tile]:
-    """The fewest equal tiles that cover an image, row by row.
-
-    Tiles are rather smaller than asked for than ragged: all sides are equal within a pixel, so
-    that no sliver is left at the right and at the bottom. An overlap that is wider than most
-    objects lets each of them be whole in some tile; with no overlap each pixel is in one tile.
-
-    Args:
-        image_shape: (H, W) or (H, W, C).
-        tile_size: Longest side of a tile, in pixels.
-        overlap: What neighbours share, in pixels, exactly.
-
-    Raises:
-        ValueError: The overlap is negative or not smaller than the tile.
-    """
-    if not 0 <= overlap < tile_size:
-        raise ValueError(f"overlap {overlap} must be at least 0 and below tile_size {tile_size}")
-
-    def intervals(length: int) -> list[tuple[int, int]]:
-        count = max(1, math.ceil((length - overlap) / (tile_size - overlap)))
-        starts = [i * (length - overlap) // count for i in range(count + 1)]
-        return [(a, b + overlap) for a, b in pairwise(starts)]
-
-    height, width = image_shape[:2]
-    return [(x0, y0, x1, y1) for y0, y1 in intervals(height) for x0, x1 in intervals(width)]
 
 
 def crop_annotations(
@@ -85,14 +57,15 @@ def _crop_box(annotation: dict, tile: Tile) -> tuple[float, dict]:
 
 def _crop_mask(annotation: dict, tile: Tile) -> tuple[float, dict]:
     """Area of the whole mask; mask, box and area of the part inside."""
-    x0, y0, x1, y1 = tile
     if "bbox" in annotation and not _crop_box(annotation, tile)[1]["area"]:
         return 0, {"area": 0}  # far away: spare the decoding, which is slow in large images
-    mask = decode_mask(annotation["segmentation"])
-    part = mask[y0:y1, x0:x1]
+    segmentation = annotation["segmentation"]
+    is_rle = isinstance(segmentation, dict)
+    mask = BoxMask.from_coco(segmentation) if is_rle else BoxMask.of(decode_mask(segmentation))
+    part = mask.decode(tile)
     area = int(part.sum())
     if not area:
         return 0, {"area": 0}
     rle = encode_mask(part)
     box = coco_mask.toBbox(rle).tolist()
-    return int(mask.sum()), {"segmentation": rle, "bbox": box, "area": area}
+    return mask.area, {"segmentation": rle, "bbox": box, "area": area}

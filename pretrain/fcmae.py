@@ -1,21 +1,25 @@
 """The fully convolutional masked autoencoder (paper, section 3.1)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from convnextv2.backbone import ConvNeXtV2
+from convnextv2.backbone.layers import Maker, resolve
 from convnextv2.registry import MODELS
 
 from .decoders import FCMAEDecoder
 from .encoders.dense import encode_dense, resize_mask
+from .encoders.masked_image import encode_masked_image
 from .encoders.minkowski import encode_minkowski
 from .encoders.packed import encode_packed
-from .masks import patchify, random_mask, unpatchify
+from .masks import COUNTED, patchify, random_mask, unpatchify
 
 ENCODERS = {"packed": encode_packed, "dense": encode_dense, "minkowski": encode_minkowski}
+NOT_SPARSE = {"masked_image": encode_masked_image}  # gives other values
 STRIDE = 32  # of the backbone's last stage
 
 
@@ -30,12 +34,15 @@ class FCMAE(BaseModel):
         backbone: Config of a `ConvNeXtV2`; `output_norm` is set to False.
         encoder: ``packed`` computes visible pixels only; ``dense`` is the readable reference;
             ``minkowski`` uses the sparse tensors of MinkowskiEngine (`make minkowski`). All give
-            the same values.
+            the same values. ``masked_image`` is the paper's row without sparse convolution.
         mask_ratio: Share of hidden patches, between 0 and 1.
         patch_size: Side of a patch in pixels, a multiple of 32.
         decoder_dim: Width of the decoder.
         decoder_depth: Number of its blocks.
         norm_pix: Let the target be each patch's pixels normalised by their mean and deviation.
+        decoder: Makes the decoder, see `decoders.py`: a class, or in a config
+            ``dict(type='convnextv2.UNetDecoder')``.
+        loss_patches: Whose errors count: those of ``hidden`` patches or of ``all``.
         data_preprocessor: Config of a `FCMAEDataPreprocessor`; by default that of ImageNet.
 
     Raises:
@@ -51,14 +58,21 @@ class FCMAE(BaseModel):
         decoder_dim: int = 512,
         decoder_depth: int = 1,
         norm_pix: bool = True,
+        decoder: Maker = FCMAEDecoder,
+        loss_patches: str = "hidden",
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         if data_preprocessor is None:
             data_preprocessor = {"type": "convnextv2.FCMAEDataPreprocessor"}
         super().__init__(data_preprocessor, init_cfg)
-        if encoder not in ENCODERS:
-            raise ValueError(f"unknown encoder {encoder!r}; choose one of {', '.join(ENCODERS)}")
+        known = {**ENCODERS, **NOT_SPARSE}
+        if encoder not in known:
+            raise ValueError(f"unknown encoder {encoder!r}; choose one of {', '.join(known)}")
+        if loss_patches not in COUNTED:
+            raise ValueError(
+                f"loss_patches must be one of {', '.join(COUNTED)}, got {loss_patches!r}"
+            )
         if not 0 < mask_ratio < 1:
             raise ValueError(f"mask_ratio must be between 0 and 1, got {mask_ratio}")
         if patch_size < STRIDE or patch_size % STRIDE:
@@ -72,12 +86,13 @@ class FCMAE(BaseModel):
                 f"{decoder_depth}"
             )
         self.backbone: ConvNeXtV2 = MODELS.build({**backbone, "output_norm": False})
-        self.encode = ENCODERS[encoder]
+        self.encode = known[encoder]
         self.mask_ratio = mask_ratio
         self.patch_size = patch_size
         self.norm_pix = norm_pix
-        self.decoder = FCMAEDecoder(
-            self.backbone.channels[-1],
+        self.loss_patches = loss_patches
+        self.decoder: Any = resolve(decoder)(
+            self.backbone.channels,
             decoder_dim,
             decoder_depth,
             STRIDE * STRIDE * self.backbone.in_channels,
@@ -113,7 +128,7 @@ class FCMAE(BaseModel):
         if mode == "loss":
             loss = self.forward_loss(inputs, pred, mask)
             _check_finite(loss, img_path)
-            # Every image hides the same number of patches, so this is the mean over patches too.
+            # As many patches count in every image, so this is the mean over patches too.
             return {"loss": loss.mean()}
         if mode == "predict":
             return self.predict(inputs, pred, mask)
@@ -121,25 +136,32 @@ class FCMAE(BaseModel):
             return pred
         raise ValueError(f"mode must be loss, predict or tensor, got {mode!r}")
 
-    def forward_encoder(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Features (B, C, H/32, W/32) of the visible patches, 0 where hidden."""
-        return self.encode(self.backbone, images, mask.to(images.device))
+    def forward_encoder(self, images: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Features of the visible patches, 0 where hidden, of each stage that the decoder takes.
 
-    def forward_decoder(self, features: Tensor, mask: Tensor, size: Sequence[int]) -> Tensor:
+        The last stage's, which every decoder takes, are (B, C, H/32, W/32).
+        """
+        stages = self.decoder.in_stages
+        return self.encode(self.backbone, images, mask.to(images.device), stages)
+
+    def forward_decoder(
+        self, features: Sequence[Tensor], mask: Tensor, size: Sequence[int]
+    ) -> Tensor:
         """Features to predicted patches (B, h*w, p*p*C) of images of `size`."""
-        visible = resize_mask(mask.to(features.device), features.shape[2:])
-        cells = self.decoder(features, visible)
-        return patchify(unpatchify(cells, STRIDE, *size), self.patch_size)
+        cells = [s // STRIDE for s in size]
+        visible = resize_mask(mask.to(features[0].device), cells)
+        pred = self.decoder(features, visible)
+        return patchify(unpatchify(pred, STRIDE, *size), self.patch_size)
 
     def forward_loss(self, images: Tensor, pred: Tensor, mask: Tensor) -> Tensor:
-        """Mean squared error of each image's hidden patches (paper, section 3.1), shape (B,)."""
+        """Mean squared error of each image's `loss_patches` (paper, section 3.1), shape (B,)."""
         target = patchify(images, self.patch_size)
         if self.norm_pix:
             mean, std = _patch_statistics(target)
             target = (target - mean) / std
         error = (pred.to(target.dtype) - target).square().mean(dim=-1)  # (B, h*w)
-        hidden = ~mask.flatten(1).to(error.device)
-        return (error * hidden).sum(1) / hidden.sum(1)
+        counted = COUNTED[self.loss_patches](mask).flatten(1).to(error.device)
+        return (error * counted).sum(1) / counted.sum(1)
 
     def predict(self, images: Tensor, pred: Tensor, mask: Tensor) -> list[dict[str, Tensor]]:
         """Reconstructions in the units of the images before the data preprocessor.

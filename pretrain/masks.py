@@ -1,7 +1,15 @@
 """Cutting images into patches, and drawing which of them the network may see."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+# Of a mask, the patches whose errors count in the loss.
+COUNTED: dict[str, Callable[[Tensor], Tensor]] = {
+    "hidden": torch.logical_not,
+    "all": torch.ones_like,
+}
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:

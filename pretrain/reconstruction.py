@@ -1,4 +1,4 @@
-"""What one looks at while FCMAE trains: reconstructions, and whether the features collapse."""
+"""What one looks at while FCMAE trains: reconstructions, and how much is in them."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from convnextv2.backbone import ConvNeXtV2
 from convnextv2.band_pictures import show_bands
 from convnextv2.engine.fsdp import whole_parameters
 from convnextv2.engine.seeding import SeededIndex
@@ -24,10 +23,10 @@ PICTURES = ("original", "visible", "reconstruction", "with visible pixels")
 
 @HOOKS.register_module()
 class ReconstructionHook(Hook):
-    """Write reconstructions and each stage's feature diversity to the visualizer's backends.
+    """Write reconstructions to the visualizer's backends, and how much they explain.
 
-    The images, their crops and masks are the same every time. Diversity near 0 means that all
-    channels say the same: the collapse that GRN prevents (paper, Fig. 4).
+    The images, their crops and masks are the same every time. The second is `explained_detail` of
+    the hidden patches.
 
     Args:
         interval: Iterations from one time to the next; the last iteration counts too.
@@ -72,16 +71,19 @@ class ReconstructionHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()
         rows = reconstruct(model, self.inputs, self.seeds)
-        images = model.data_preprocessor({"inputs": self.inputs})["inputs"]
-        diversity = feature_diversity(model.backbone, images)
+        hidden = ~model.draw_mask(self.inputs, self.seeds).flatten(1).numpy()
         model.train()
         step = runner.iter + 1
         runner.visualizer.add_image("reconstruction", draw(rows, self.bands_shown), step)
-        runner.visualizer.add_scalars(
-            {f"diversity/stage{i + 1}": value for i, value in enumerate(diversity)}, step
+        original, reconstruction = (
+            _patches([row[i] for row in rows], model.patch_size)[hidden] for i in (0, 2)
         )
-        text = " ".join(f"{value:.3f}" for value in diversity)
-        runner.logger.info(f"feature diversity of the stages (0: collapsed, .5: full): {text}")
+        share = explained_detail(original, reconstruction)
+        runner.visualizer.add_scalar("reconstruction/explained", share, step)
+        runner.logger.info(
+            f"of the detail of hidden patches {share:.1%} is explained in {len(rows)} images "
+            "(0%: flat patches)"
+        )
 
 
 @torch.no_grad()
@@ -113,26 +115,28 @@ def reconstruct(model: FCMAE, inputs: Tensor, seeds: Tensor) -> list[list[np.nda
     return rows
 
 
-@torch.no_grad()
-def feature_diversity(backbone: ConvNeXtV2, images: Tensor) -> list[float]:
-    """Mean cosine distance between the channels of each stage's output, all pixels visible.
+def explained_detail(originals: np.ndarray, reconstructions: np.ndarray) -> float:
+    """The share of the patches' inner contrast that reconstructions have right.
 
-    (1 / C^2) sum_ij (1 - cos(X_i, X_j)) / 2, where X_i are the values of channel i at all
-    pixels, averaged over images (paper, section 3.2 and Fig. 4). 0: all channels are alike.
+    1 - sum |r - o|^2 / sum |o|^2, o and r a patch of the original and of its reconstruction, less
+    the mean of each channel. 1: all of it; 0 or less: no more than patches of one colour.
 
     Args:
-        backbone: In evaluation mode.
-        images: Normalised, (B, C, H, W).
+        originals: Patches (n, pixels, C).
+        reconstructions: Of these.
     """
-    distances = []
-    x = images
-    for downsample, stage in backbone.levels():
-        x = stage(downsample(x))
-        channels = torch.nn.functional.normalize(x.flatten(2).double(), dim=2)  # (B, C, HW)
-        # The sum over all pairs of unit vectors is the square of their sum's length.
-        cosine = channels.mean(dim=1).square().sum(dim=1)
-        distances.append(((1 - cosine) / 2).mean().item())
-    return distances
+    original = originals - originals.mean(axis=1, keepdims=True)
+    error = reconstructions - reconstructions.mean(axis=1, keepdims=True) - original
+    total = np.square(original).sum()
+    return float(1 - np.square(error).sum() / total) if total > 0 else 0.0
+
+
+def _patches(images: list[np.ndarray], side: int) -> np.ndarray:
+    """Of images (H, W, C) of one size: (images, patches, pixels, C)."""
+    stack = np.stack(images)
+    b, height, width, c = stack.shape
+    cells = stack.reshape(b, height // side, side, width // side, side, c).swapaxes(2, 3)
+    return cells.reshape(b, -1, side * side, c)
 
 
 def draw(rows: list[list[np.ndarray]], bands: Sequence[int] | None = None) -> np.ndarray:

@@ -10,7 +10,11 @@ from convnextv2.engine.tasks import EXPORT, SETTINGS, Task
 from .check import UnlabelledPart
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from convnextv2.engine.template import Template
+
+    from .export import ExportableEncoder
 
 
 class Pretraining(Task):
@@ -29,6 +33,12 @@ class Pretraining(Task):
         from .template import fill
 
         fill(template)
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> ExportableEncoder:
+        """The encoder, which gives features."""
+        from .export import ExportableEncoder
+
+        return ExportableEncoder(cfg, checkpoint)
 
     def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
         """Look at reconstructions, fine-tune, and hand on the backbone."""

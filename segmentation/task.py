@@ -17,13 +17,20 @@ from .results import LabelMaps, LabelsWriter, check_names, to_label_map
 
 if TYPE_CHECKING:
     import numpy as np
+    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
+    from convnextv2.tiles import TileGrid
+
+    from .export import ExportableSegmenter
+    from .tiled import LabelsJoiner
+    from .tiled_results import TiledLabels
 
 
 class Segmentation(PredictingTask):
@@ -49,6 +56,12 @@ class Segmentation(PredictingTask):
         from .template import fill
 
         fill(template)
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> ExportableSegmenter:
+        """Logits of each class."""
+        from .export import ExportableSegmenter
+
+        return ExportableSegmenter(cfg, checkpoint)
 
     def open_review(
         self, dataset: BaseDataset, metrics: Sequence[BaseMetric]
@@ -81,6 +94,20 @@ class Segmentation(PredictingTask):
     def open_results(self, trained: TrainedModel, folder: Path, score_thr: float) -> LabelsWriter:
         """The folder ``labels``."""
         return LabelsWriter(trained, folder)
+
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> LabelsJoiner:
+        """Of logits."""
+        from .tiled import LabelsJoiner, find_labels
+
+        return LabelsJoiner(grid, find_labels(model))
+
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledLabels:
+        """The folder ``labels``, of TIFF files."""
+        from .tiled_results import TiledLabels  # needs tifffile
+
+        return TiledLabels(trained, folder, stamp)
 
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> LabelMaps:
         """A label map for each image."""

@@ -100,7 +100,8 @@ def test_no_two_modules_import_each_other():
 def test_every_module_imports_on_its_own(tmp_path):
     """Each in a process of its own, which has imported nothing of ours."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "mmengine.runner", "mmdet.apis", "mmseg.apis"])
+    others = ["pytest", "torch", "mmengine.runner", "mmdet.apis", "mmseg.apis"]
+    context.set_forkserver_preload(others)
     failed = []
     for path in SOURCES:
         log = tmp_path / module_of(path)
@@ -123,10 +124,12 @@ def import_alone(module, log, cwd):
 
 @pytest.mark.slow
 def test_a_pretraining_imports_no_detector_and_no_segmenter():
-    """Not even through what is registered for a scope."""
+    """Not even through what is registered for a scope, or to look at its loop."""
     code = (
         "import sys; from mmengine.registry import MODELS; "
+        "from convnextv2.engine.signals import stop_on_signals; "
         "MODELS.get('convnextv2.FCMAE') or sys.exit('no FCMAE'); "
+        "stop_on_signals({'train_cfg': {'type': 'IterBasedTrainLoop'}}); "
         f"sys.exit(', '.join(m for m in {sorted(HEAVY)!r} if m in sys.modules) or 0)"
     )
     done = subprocess.run(

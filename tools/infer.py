@@ -10,6 +10,11 @@ as the data set's own labels are: where 0 is what nobody labelled, classes begin
 A run that is stopped leaves what it has found so far: labels and pictures of the images that are
 done, and DIR/results.jsonl, the same objects, one a line, from which results.json is made at the
 end. Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
+Of videos, camera:NUMBER and streams such as rtsp://..., each frame is an image called
+NAME/000001; DIR/pictures/NAME.mp4 shows them, and NAME.json beside it counts corrupt frames.
+With --tile images are looked at by overlapping tiles and may be of any size: TIFF files are read
+by parts. Results are those of the whole images; labels are TIFF files, pictures are made smaller.
+A run that is stopped goes on where it was if the same command is given again (docs/tiles.md).
 """
 
 import os
@@ -17,10 +22,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import add_show_bands, make_config_parser, run, share, whole
+from convnextv2.engine.cli import (
+    add_show_bands,
+    add_tile,
+    make_config_parser,
+    run,
+    share,
+    whole,
+)
+
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from mmengine.config import Config
+
     from convnextv2.predictor import Predictor
+    from convnextv2.results import ResultsWriter
+    from convnextv2.tiled import Tiling
+    from convnextv2.tiled_results import TiledResults
 
 
 def main() -> None:
@@ -29,7 +50,11 @@ def main() -> None:
         __doc__, "python tools/infer.py CONFIG work_dirs/NAME/epoch_36.pth photos/ --out found"
     )
     parser.add_argument("checkpoint", help="path or address of the checkpoint")
-    parser.add_argument("images", nargs="+", help="images, or folders with any sub-folders")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        help="images, or folders with any sub-folders; or videos, addresses of streams, camera:0",
+    )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
     parser.add_argument("--score-thr", type=share, default=0.3, help="leave out what scores less")
     parser.add_argument(
@@ -37,6 +62,12 @@ def main() -> None:
     )
     parser.add_argument("--device", help="such as cpu or cuda:1; default: the GPU, if there is one")
     add_show_bands(parser)
+    add_tile(parser)
+    parser.add_argument(
+        "--whole-too",
+        action="store_true",
+        help="with --tile: look for objects larger than a tile in the reduced whole image, too",
+    )
     args = parser.parse_args()
 
     from convnextv2.engine.config import read_config
@@ -47,9 +78,21 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     need_entries(cfg, args.config, "model", "test_dataloader")
     check_folder(args.out, "--out")
+    streams = [source for source in args.images if is_video(source)]
+    if streams:
+        if args.tile is not None or len(streams) < len(args.images):
+            parser.error("videos and streams go without --tile and without images beside them")
+        predictor = Predictor(cfg, args.checkpoint, args.device)
+        sys.exit(infer_videos(predictor, streams, Path(args.out), args.score_thr, args.batch_size))
     names = name_images(args.images, args.out)
+    tiling = choose_tiling(args, cfg, parser) if args.tile is not None else None
     predictor = Predictor(cfg, args.checkpoint, args.device)
     out = Path(args.out)
+    if tiling:
+        stamp = describe_run(args)
+        sys.exit(
+            infer_by_tiles(predictor, names, out, args.score_thr, tiling, stamp, args.show_bands)
+        )
     sys.exit(infer(predictor, names, out, args.score_thr, args.batch_size, args.show_bands))
 
 
@@ -109,14 +152,102 @@ def infer(
             results.add(prediction, numbers[source], name)
     if done:
         write_legend(classes, out / "pictures")
+    return report(results, done, len(names), out, unreadable)
+
+
+def is_video(source: str) -> bool:
+    """Whether a source is a video file, a camera or the address of a stream."""
+    is_camera = source.startswith("camera:") and source[7:].isdecimal()
+    return is_camera or "://" in source or Path(source).suffix.lower() in VIDEOS
+
+
+def infer_videos(
+    predictor: "Predictor", sources: list[str], out: Path, score_thr: float, batch_size: int
+) -> int:
+    """The same, each frame of some videos or streams."""
+    from convnextv2.images import UnreadableImageError
+    from convnextv2.video import infer_video
+
+    unreadable: list[Exception] = []
+    done = 0
+    with predictor.task.open_results(predictor, out, score_thr) as results:
+        for place, source in enumerate(sources, 1):
+            is_file = os.path.isfile(source)
+            name = Path(source).name if is_file else f"stream-{place}"
+            try:
+                print(infer_video(predictor, source, name, results, out, score_thr, batch_size))
+                done += 1
+            except UnreadableImageError as error:
+                unreadable.append(error)
+    return report(results, done, len(sources), out, unreadable, "videos")
+
+
+def infer_by_tiles(
+    predictor: "Predictor",
+    names: dict[str, str],
+    out: Path,
+    score_thr: float,
+    tiling: "Tiling",
+    stamp: dict,
+    bands: tuple[int, ...] | None = None,
+) -> int:
+    """The same, each image by its tiles."""
+    from convnextv2.images import UnreadableImageError
+    from convnextv2.tiled import look_at
+    from convnextv2.words import write_legend
+
+    unreadable: list[Exception] = []
+    done = 0
+    with predictor.task.open_tiled_results(predictor, out, stamp, score_thr) as results:
+        for number, (source, name) in enumerate(names.items(), 1):
+            try:
+                look_at(predictor, source, name, number, results, tiling, bands)
+                done += 1
+            except UnreadableImageError as error:
+                unreadable.append(error)
+    if done:
+        write_legend(predictor.classes, out / "pictures")
+    return report(results, done, len(names), out, unreadable)
+
+
+def report(
+    results: "ResultsWriter | TiledResults",
+    done: int,
+    total: int,
+    out: Path,
+    unreadable: list[Exception],
+    kind: str = "images",
+) -> int:
+    """Say what was found; returns the exit status."""
     if warning := results.warn():
         print(warning)
-    found = ", ".join([f"{done} of {len(names)} images", *filter(None, [results.describe()])])
+    found = ", ".join([f"{done} of {total} {kind}", *filter(None, [results.describe()])])
     print(f"{found}: {out.absolute()}")
     if unreadable:
         lines = "".join(f"\n  {error}" for error in unreadable)
-        print(f"{len(unreadable)} of {len(names)} images could not be read:{lines}")
+        print(f"{len(unreadable)} of {total} {kind} could not be read:{lines}")
     return 0 if done else 1
+
+
+def choose_tiling(args: "Namespace", cfg: "Config", parser: "ArgumentParser") -> "Tiling":
+    """The tiles of --tile and --overlap."""
+    from convnextv2.engine.tasks import find_task
+    from convnextv2.tiled import Tiling, choose_tile
+
+    task = find_task(cfg)
+    if args.whole_too and task and task.name != "detection":
+        parser.error("--whole-too is for objects; labels of a reduced image are no better")
+    return Tiling(*choose_tile(cfg, args.tile, args.overlap), args.whole_too, args.batch_size)
+
+
+def describe_run(args: "Namespace") -> dict:
+    """What results depend on besides the images: a run that goes on must have the same."""
+    status = os.stat(args.checkpoint) if os.path.isfile(args.checkpoint) else None
+    return {
+        "config": os.path.abspath(args.config),
+        "options": args.cfg_options,
+        "checkpoint": [args.checkpoint, *([status.st_size, status.st_mtime_ns] if status else [])],
+    }
 
 
 if __name__ == "__main__":

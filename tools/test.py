@@ -1,10 +1,10 @@
 """Evaluate a checkpoint of any config of this project, and draw or write its predictions."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convnextv2.engine.cli import add_show_bands, make_runner_parser, run
+from convnextv2.engine.cli import add_show_bands, add_tile, make_runner_parser, run
 from convnextv2.engine.config import load_config
 from convnextv2.engine.inputs import check_inputs, fetch_checkpoints
 from convnextv2.engine.outputs import check_folder
@@ -51,6 +51,7 @@ def main() -> None:
         help="with --out, for test servers: write predictions without ground truth to compare with",
     )
     parser.add_argument("--tta", action="store_true", help="test-time augmentation (multi-scale)")
+    add_tile(parser)
     args = parser.parse_args()
     end_with_launcher(args.launcher)
     cfg = load_config(args)
@@ -68,6 +69,8 @@ def main() -> None:
         draw_all(cfg, args.show_dir, args.show_bands)
     if args.tta:
         use_tta(cfg, parser)
+    if args.tile is not None:
+        test_by_tiles(cfg, args, parser)
     if task and args.format_only:
         leave_ground_truth(cfg, task)
     check_inputs(cfg, ("test_dataloader",))
@@ -101,6 +104,17 @@ def predicting_task(cfg: "Config", parser: ArgumentParser) -> PredictingTask:
         "--out, --show-dir and --report need a model that predicts; pre-training is drawn by "
         "tools/analysis_tools/visualize_reconstruction.py"
     )
+
+
+def test_by_tiles(cfg: "Config", args: Namespace, parser: ArgumentParser) -> None:
+    """Test whole images by the tiles of --tile and --overlap."""
+    from convnextv2.engine.tiled_model import use_tiles
+    from convnextv2.tiled import choose_tile
+
+    if args.tta:
+        parser.error("--tile and --tta: choose one of them")
+    predicting_task(cfg, parser)
+    use_tiles(cfg, *choose_tile(cfg, args.tile, args.overlap))
 
 
 def leave_ground_truth(cfg: "Config", task: PredictingTask) -> None:

@@ -93,6 +93,38 @@ def add_show_bands(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_looking(parser: argparse.ArgumentParser) -> None:
+    """Add how a network that is not trained looks at images."""
+    parser.add_argument(
+        "--size",
+        type=whole(32),
+        default=224,
+        help="of the square that is looked at; the shorter side becomes as long (default 224)",
+    )
+    parser.add_argument("--batch-size", type=whole(1), default=64, help="images at once")
+    parser.add_argument("--workers", type=whole(0), default=0, help="processes that read images")
+    parser.add_argument("--device", help="such as cpu or cuda:1; default: the GPU, if there is one")
+    parser.add_argument(
+        "--prefix", help="where in the checkpoint the backbone lies, e.g. ema_state_dict"
+    )
+
+
+def add_tile(parser: argparse.ArgumentParser) -> None:
+    """Add what cuts images into tiles: ``tile``, 0 for auto, or None; ``overlap``, or None."""
+    parser.add_argument(
+        "--tile",
+        type=lambda text: 0 if text == "auto" else whole(32)(text),
+        metavar="PIXELS",
+        help="look at images by square tiles of this side; auto: as large as the training crops",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=whole(0),
+        metavar="PIXELS",
+        help="what neighbouring tiles share, best as much as an object; default: 15%% of a tile",
+    )
+
+
 def _bands(text: str) -> tuple[int, ...]:
     numbers = text.split(",")
     if len(numbers) not in (1, 3) or not all(n.isdecimal() and int(n) > 0 for n in numbers):

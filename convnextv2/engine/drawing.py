@@ -11,14 +11,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from convnextv2.images import UnreadableImageError, as_bgr
-from convnextv2.pictures import complete_palette, join_row, to_rgb, write_png
-from convnextv2.predictor import load_file
+from convnextv2.images import UnreadableImageError
+from convnextv2.pictures import to_rgb, write_png
 from convnextv2.registry import HOOKS
 from convnextv2.words import write_legend
 
 from .tasks import PredictingTask, list_tasks
 from .types import is_a, walk_built_datasets
+from .validation_pictures import draw_beside, read_image
 
 
 @HOOKS.register_module()
@@ -48,14 +48,9 @@ class DrawPredictionsHook(Hook):
             for task in list_tasks()
             if isinstance(task, PredictingTask) and any(is_a(kind, task.model) for kind in kinds)
         )
-        dataset = runner.test_dataloader.dataset
-        self.names = dataset.metainfo["classes"]
-        self.palette = complete_palette(dataset.metainfo.get("palette"), len(self.names))
+        self.dataset = runner.test_dataloader.dataset
         if is_main_process():
-            write_legend(self.names, self.folder)
-        first: Any = next(walk_built_datasets(dataset))
-        self.dataset = first
-        self._load = first.pipeline.transforms[0]
+            write_legend(self.dataset.metainfo["classes"], self.folder)
 
     def after_test_iter(
         self,
@@ -72,23 +67,16 @@ class DrawPredictionsHook(Hook):
 
     def _name(self, path: str) -> str:
         """With the sub-folders below the data set's, of which two may hold the same name."""
-        roots = (getattr(self.dataset, "data_prefix", None) or {}).values()
+        first: Any = next(walk_built_datasets(self.dataset))
+        roots = (getattr(first, "data_prefix", None) or {}).values()
         for root in filter(None, roots):
             if Path(path).is_relative_to(root):
                 return str(Path(path).relative_to(root))
         return Path(path).name
 
     def _draw(self, sample: BaseDataElement) -> np.ndarray:
-        picture = self._read(sample)
-        truth = self.task.draw_truth(picture, sample, self.palette)
-        found = self.task.draw_found(picture, sample, self.palette, 1, self.names, self.score_thr)
-        return join_row([truth, found])
-
-    def _read(self, sample: BaseDataElement) -> np.ndarray:
-        height, width = sample.ori_shape
-        facts = {"img_path": sample.img_path, "height": height, "width": width}
         try:
-            image = as_bgr(load_file(self._load, facts)["img"], self._load)
-            return to_rgb(image, bands=self.bands_shown)
+            picture = to_rgb(read_image(self.dataset, sample.img_path), bands=self.bands_shown)
         except UnreadableImageError:  # the test named it, and took a blank one
-            return np.zeros((height, width, 3), np.uint8)
+            picture = np.zeros((*sample.ori_shape, 3), np.uint8)
+        return draw_beside(self.task, picture, sample, self.dataset.metainfo, self.score_thr)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import distributed
 
 from convnextv2 import files  # noqa: F401  (registers the backend)
 from convnextv2.engine.processes import TIMEOUT
-from convnextv2.registry import HOOKS, LOOPS
+from convnextv2.registry import HOOKS
 
 if TYPE_CHECKING:
     from mmengine.config import Config

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from convnextv2.engine.errors import InputError
 from convnextv2.engine.types import find_class, is_a
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
     from mmengine.evaluator import BaseMetric
     from mmengine.runner import BaseLoop
     from mmengine.structures import BaseDataElement
+    from torch import nn
 
     from convnextv2.data_parts import Part
     from convnextv2.engine.template import Template
+    from convnextv2.exports import Exportable
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
     from convnextv2.reviews import Review
+    from convnextv2.tiled_results import TiledResults
+    from convnextv2.tiles import Joiner, TileGrid
 
 # Settings of every task's templates.
 SETTINGS = (
@@ -78,6 +83,14 @@ class Task:
             metrics: That score it.
         """
         return None
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> Exportable:
+        """The model of a config as it leaves this project, with the weights of a checkpoint.
+
+        Raises:
+            InputError: Something of it cannot be exported.
+        """
+        raise InputError(f"models of {self.name} cannot be exported")
 
     def list_next(self, config: str, checkpoint: str, folder: str) -> dict[str, list[str]]:
         """The commands that come after a training, by what they are for.
@@ -152,6 +165,33 @@ class PredictingTask(Task, ABC):
             folder: To write into.
             score_thr: What scores less is left out, where the task has scores.
         """
+
+    def open_joiner(self, model: nn.Module, grid: TileGrid) -> Joiner:
+        """What puts together, in memory, what a model finds in the tiles of an image.
+
+        Raises:
+            InputError: What the task finds in tiles says nothing of the image.
+        """
+        raise self._refuse_tiles()
+
+    def open_tiled_results(
+        self, trained: TrainedModel, folder: Path, stamp: dict, score_thr: float
+    ) -> TiledResults:
+        """The same of images that are looked at by tiles.
+
+        Args:
+            trained: The model.
+            folder: To write into.
+            stamp: What the results depend on; an earlier run of the same is gone on with.
+            score_thr: As of `open_results`.
+
+        Raises:
+            InputError: As of `open_joiner`.
+        """
+        raise self._refuse_tiles()
+
+    def _refuse_tiles(self) -> InputError:
+        return InputError(f"--tile: what {self.name} finds in tiles cannot be put together")
 
     @abstractmethod
     def open_test_results(self, datasets: Sequence[BaseDataset], folder: Path) -> BaseMetric:

@@ -1,5 +1,6 @@
 """A few pictures of each validation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -63,16 +64,39 @@ class ValidationPicturesHook(Hook):
         if not isinstance(task, PredictingTask):
             raise ValueError("this task has nothing to draw")
         dataset = runner.val_dataloader.dataset
-        names = dataset.metainfo["classes"]
-        palette = complete_palette(dataset.metainfo.get("palette"), len(names))
         picture = to_rgb(read_image(dataset, sample.img_path))
-        found = task.draw_found(picture, sample, palette, 1, names, self.score_thr)
-        truth = task.draw_truth(picture, sample, palette)
-        row = join_row([picture, truth, found])
+        pair = draw_beside(task, picture, sample, dataset.metainfo, self.score_thr)
+        row = join_row([picture, pair])
         factor = self.max_side / max(row.shape)
         if factor < 1:
             row = cv2.resize(row, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         return row
+
+
+def draw_beside(
+    task: PredictingTask,
+    picture: np.ndarray,
+    sample: Any,
+    metainfo: Mapping[str, Any],
+    score_thr: float,
+) -> np.ndarray:
+    """Truth and prediction, side by side.
+
+    Args:
+        task: Of the model.
+        picture: (H, W, 3), uint8.
+        sample: A data sample on the CPU, with what was found and what is there.
+        metainfo: The data set's: its classes, and its palette if it has one.
+        score_thr: What scores less is not drawn.
+
+    Returns:
+        Side by side, uint8; as high as the higher one.
+    """
+    names = metainfo["classes"]
+    palette = complete_palette(metainfo.get("palette"), len(names))
+    truth = task.draw_truth(picture, sample, palette)
+    found = task.draw_found(picture, sample, palette, 1, names, score_thr)
+    return join_row([truth, found])
 
 
 def read_image(dataset: BaseDataset, path: str) -> np.ndarray:

@@ -8,30 +8,45 @@ without the hidden pixels and is what one trains with.
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from convnextv2.backbone import Block, ConvNeXtV2
 
 
-def encode_dense(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
+def encode_dense(
+    backbone: ConvNeXtV2, images: Tensor, mask: Tensor, out_indices: Sequence[int] = (3,)
+) -> tuple[Tensor, ...]:
     """Run the backbone on the visible patches of images.
 
     Args:
         backbone: Its modules are used as they are; its output norms are not.
         images: (B, C, H, W).
-        mask: bool (B, h, w), True = visible.
+        mask: bool (B, h, w), True = visible; as many in each image.
+        out_indices: Stages whose outputs are returned, in this order.
 
     Returns:
-        Features (B, C, H/32, W/32) of the last stage, 0 where hidden.
+        Features (B, C, H/s, W/s) of each of these stages, 0 where hidden; s is 4, 8, 16, 32.
+
+    Raises:
+        ValueError: The images of the batch do not have the same number of visible patches.
     """
-    x = images
-    for downsample, stage in backbone.levels():
+    check_counts(mask)
+    x, maps = images, {}
+    for i, (downsample, stage) in enumerate(backbone.levels()):
         x = downsample(x)
         visible = resize_mask(mask, x.shape[2:])
         x = _hide(x, visible)
         for block in stage:
             x = backbone.run(_run_block, x, block, visible)
-    return x
+        maps[i] = x
+    return tuple(maps[i] for i in out_indices)
+
+
+def check_counts(mask: Tensor) -> None:
+    """Refuse a mask (B, h, w) whose images do not have the same number of visible patches."""
+    counts = mask.flatten(1).sum(1).unique()
+    if len(counts) > 1:
+        raise ValueError(f"visible patches differ within the batch: {counts.tolist()}")
 
 
 def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
@@ -46,14 +61,28 @@ def _hide(x: Tensor, visible: Tensor) -> Tensor:
 
 
 def _run_block(x: Tensor, block: Block, visible: Tensor) -> Tensor:
-    return x + block.drop_path(_hide(_residual(block, x, visible), visible))
+    return x + block.drop_path(_residual(block, x, visible))
 
 
 def _residual(block: Block, x: Tensor, visible: Tensor) -> Tensor:
     x = _hide(block.dwconv(x), visible).permute(0, 2, 3, 1)  # (B, H, W, C)
-    size = x.shape[1:3]
     x = F.gelu(block.pwconv1(block.norm(x)))
-    x = _hide(x, visible.permute(0, 2, 3, 1))
-    # GRN of each image over its visible pixels: the hidden ones add 0 to the norm.
-    x = block.grn(x.flatten(1, 2)).unflatten(1, size)
-    return block.layer_scale(block.pwconv2(x)).permute(0, 3, 1, 2)
+    # What looks at more than one pixel, as GRN does, sees each image's visible pixels alone.
+    pixels = visible[:, 0]
+
+    def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
+        return _to_rows(conv(_to_map(rows, pixels)).permute(0, 2, 3, 1), pixels)
+
+    rows = block.grn.respond(_to_rows(x, pixels), convolve)
+    return _to_map(block.layer_scale(block.pwconv2(rows)), pixels)
+
+
+def _to_rows(x: Tensor, pixels: Tensor) -> Tensor:
+    """The visible pixels (B, N, C) of features (B, H, W, C), row by row."""
+    return x[pixels].unflatten(0, (len(x), -1))
+
+
+def _to_map(rows: Tensor, pixels: Tensor) -> Tensor:
+    """The inverse: a map (B, C, H, W), 0 where hidden."""
+    x = rows.new_zeros(*pixels.shape, rows.shape[2])
+    return x.index_put((pixels,), rows.flatten(0, 1)).permute(0, 3, 1, 2)

@@ -7,6 +7,7 @@ patch, so that they are linear layers on regrouped rows. Only the depthwise 7x7 
 patches: for it the rows are laid out into maps that are zero where hidden.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -15,16 +16,15 @@ from torch import Tensor, nn
 
 from convnextv2.backbone import Block, ConvNeXtV2, LayerNorm2d
 
+from .dense import check_counts
 
-def encode_packed(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
-    """Run the backbone on the visible patches of images; the same contract as `encode_dense`.
 
-    Raises:
-        ValueError: The images of the batch do not have the same number of visible patches.
-    """
-    counts = mask.flatten(1).sum(1).unique()
-    if len(counts) > 1:
-        raise ValueError(f"visible patches differ within the batch: {counts.tolist()}")
+def encode_packed(
+    backbone: ConvNeXtV2, images: Tensor, mask: Tensor, out_indices: Sequence[int] = (3,)
+) -> tuple[Tensor, ...]:
+    """Run the backbone on the visible patches of images; the same contract as `encode_dense`."""
+    check_counts(mask)
+    maps = {}
     patch_size = images.shape[2] // mask.shape[1]
     for i, (downsample, stage) in enumerate(backbone.levels()):
         p = patch_size >> (i + 2)  # pixels of this stage along a patch
@@ -36,7 +36,9 @@ def encode_packed(backbone: ConvNeXtV2, images: Tensor, mask: Tensor) -> Tensor:
             rows = _downsample(downsample, rows, 2 * p)
         for block in stage:
             rows = backbone.run(_run_block, rows, block, pixels, size)
-    return _to_map(rows, pixels, size)
+        if i in out_indices:
+            maps[i] = _to_map(rows, pixels, size)
+    return tuple(maps[i] for i in out_indices)
 
 
 def visible_pixels(mask: Tensor, p: int) -> Tensor:
@@ -122,5 +124,7 @@ def _downsample(downsample: nn.Sequential, rows: Tensor, p: int) -> Tensor:
 
 
 def _run_block(rows: Tensor, block: Block, pixels: Tensor, size: tuple[int, int, int]) -> Tensor:
-    x = block.dwconv(_to_map(rows, pixels, size))
-    return rows + block.drop_path(block.mlp(_to_rows(x, pixels)))
+    def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
+        return _to_rows(conv(_to_map(rows, pixels, size)), pixels)
+
+    return rows + block.drop_path(block.mlp(convolve(block.dwconv, rows), convolve))

@@ -94,7 +94,7 @@ def test_encoder_equals_a_loop_over_visible_pixels(encoder):
             gx = rows.square().sum(0).sqrt()
             rows = block.grn.gamma * rows * gx / (gx.mean() + 1e-6) + block.grn.beta + rows
             x[0, :, visible] += block.pwconv2(rows).T
-        features = ENCODERS[encoder](net, images, mask)
+        (features,) = ENCODERS[encoder](net, images, mask)
     torch.testing.assert_close(features, x, rtol=1e-10, atol=1e-10)
 
 
@@ -115,7 +115,7 @@ def test_hidden_pixels_change_nothing_by_one_bit(encoder, hidden_value):
     changed = images.clone()
     hidden = ~mask.repeat_interleave(32, 1).repeat_interleave(32, 2)
     changed.permute(0, 2, 3, 1)[hidden] = hidden_value
-    maps = (model.forward_encoder(x, mask) for x in (images, changed))
+    maps = (model.forward_encoder(x, mask)[0] for x in (images, changed))
     assert_unchanged(encoder, *maps)
 
 
@@ -127,7 +127,7 @@ def test_other_images_of_the_batch_change_nothing_by_one_bit(encoder):
     mask = model.draw_mask(images)
     changed = images.clone()
     changed[1:] = 50 * torch.randn(2, 3, 96, 96).double()
-    before, after = (model.forward_encoder(x, mask) for x in (images, changed))
+    before, after = (model.forward_encoder(x, mask)[0] for x in (images, changed))
     assert_unchanged(encoder, before[0], after[0])
     assert not torch.equal(before[1], after[1])
 
@@ -138,7 +138,7 @@ def test_with_everything_visible_the_encoder_is_the_backbone(encoder):
     model = make_fcmae(ARCH)
     images = torch.randn(2, 3, 64, 96).double()
     mask = torch.ones(2, 2, 3, dtype=torch.bool)
-    features = ENCODERS[encoder](model.backbone, images, mask)
+    (features,) = ENCODERS[encoder](model.backbone, images, mask)
     torch.testing.assert_close(features, model.backbone(images)[-1], rtol=1e-10, atol=1e-10)
 
 
@@ -175,7 +175,7 @@ def test_drop_path_is_that_of_the_dense_encoder(encoder):
     maps = []
     for name in (encoder, "dense"):
         torch.manual_seed(1)
-        maps.append(ENCODERS[name](net, images, mask))
+        maps += ENCODERS[name](net, images, mask)
     torch.testing.assert_close(*maps, rtol=1e-10, atol=1e-10)
 
 

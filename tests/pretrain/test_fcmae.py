@@ -99,7 +99,11 @@ def test_pretraining_weights_fill_the_backbone_of_mask_rcnn(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"encoder": "sparse"}, "unknown encoder 'sparse'; choose one of packed, dense, minkowski"),
+        (
+            {"encoder": "sparse"},
+            "unknown encoder 'sparse'; choose one of packed, dense, minkowski, masked",
+        ),
+        ({"loss_patches": "some"}, "loss_patches must be one of hidden, all, got 'some'"),
         ({"mask_ratio": 1.0}, "mask_ratio must be between 0 and 1"),
         ({"patch_size": 48}, "patch_size must be a multiple of 32"),
         ({"patch_size": 16}, "patch_size must be a multiple of 32"),

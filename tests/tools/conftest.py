@@ -12,22 +12,41 @@ from processes import config, train
 
 
 @pytest.fixture(scope="session")
-def cwd(tmp_path_factory):
+def cwd(once):
     """A folder with ``shapes/``: 7 images to train on and 3 to test on, boxes and discs.
 
     In COCO format ``train.json``, ``val.json``; as label maps ``train_labels/``, ``val_labels/``,
     1 = box, 2 = disc, 0 = none of both.
     """
-    cwd = tmp_path_factory.mktemp("cwd")
-    rng = np.random.default_rng(0)
-    for split, count in {"train": 7, "val": 3}.items():
-        write_split(cwd / "shapes", split, count, rng)
+    return once("cwd", write_shapes)
+
+
+@pytest.fixture(scope="session")
+def scored(once, cwd):
+    """The folder of the tests with more images: 32 to learn from, 16 of the same kind unseen."""
+    once("scored", lambda _: write_more_shapes(cwd))
     return cwd
 
 
 @pytest.fixture(scope="session")
-def scored(cwd):
-    """The folder of the tests with more images: 32 to learn from, 16 of the same kind unseen."""
+def finished(once, cwd):
+    """name -> work dir of a run of that config that nobody disturbed; each is trained once."""
+
+    def get(name):
+        work_dir = f"work_dirs/finished-{name}"
+        once(f"finished-{name}", lambda _: train(cwd, name, work_dir))
+        return cwd / work_dir
+
+    return get
+
+
+def write_shapes(cwd):
+    rng = np.random.default_rng(0)
+    for split, count in {"train": 7, "val": 3}.items():
+        write_split(cwd / "shapes", split, count, rng)
+
+
+def write_more_shapes(cwd):
     rng = np.random.default_rng(1)
     for split, count in {"many": 32, "unseen": 16}.items():
         write_split(cwd / "shapes", split, count, rng)
@@ -38,20 +57,6 @@ def scored(cwd):
             corners = rng.uniform(0, 1, 3) @ np.array([[1, 1, 0, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
             image = cv2.resize(corners.reshape(2, 2) * 120, (160, 160)).round().astype(np.uint8)
             cv2.imwrite(str(folder / f"{i}.png"), cv2.merge([image] * 3))
-    return cwd
-
-
-@pytest.fixture(scope="session")
-def finished(cwd):
-    """name -> work dir of a run of that config that nobody disturbed; each is trained once."""
-    done = {}
-
-    def get(name):
-        if name not in done:
-            done[name] = train(cwd, name, f"work_dirs/finished-{name}")
-        return done[name]
-
-    return get
 
 
 @pytest.fixture(scope="session")

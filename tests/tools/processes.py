@@ -5,6 +5,7 @@ from a server that has imported other people's packages (and nothing of ours). `
 everything from nothing.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -20,30 +21,36 @@ CONFIGS = Path(__file__).parent / "configs"
 # Drop path is drawn by each process for its own images.
 SAME_DRAWS = ["model.backbone.drop_path_rate=0"]
 # No GPU, so that results do not depend on the machine; one thread for each process.
+# Seconds after which a command is taken to hang: many times what any needs on a machine at rest.
+HANGS = 600
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1"}
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["torch", "mmengine.runner", "mmdet.apis", "mmseg.apis"])
 
 
-def run(cwd, script, *args, timeout=120, **environment):
+def run(cwd, script, *args, **environment):
     """Run ``python tools/SCRIPT ARGS`` in a folder.
 
     Returns:
         (exit status, output); the status is negative if a signal ended it.
+
+    Raises:
+        TimeoutError: It did not end, however busy the machine may be.
     """
     output = Path(cwd, f"output-{os.urandom(4).hex()}.txt")
     argv = [str(REPO / "tools" / script), *map(str, args)]
     process = _SERVER.Process(target=_run, args=(cwd, argv, output, environment))
     process.start()
-    process.join(timeout)
+    process.join(HANGS)
     if process.is_alive():
         process.kill()
         process.join()
+        raise TimeoutError(f"{script} is killed after {HANGS} s\n{output.read_text()}")
     return process.exitcode, output.read_text()
 
 
-def run_shell(cwd, *command, timeout=180, **environment):
+def run_shell(cwd, *command, timeout=HANGS, **environment):
     """Run any command in a folder; returns what `run` does."""
     path = environment.pop("PATH", os.environ["PATH"])
     environment |= {
@@ -115,6 +122,7 @@ def assert_same(got, expected, where=""):
 def _run(cwd, argv, output, environment):
     import torch
 
+    gc.freeze()  # data sets collect garbage when they are built: not over all of mmdet
     torch.set_num_threads(1)
     os.environ |= ENVIRONMENT | environment
     os.chdir(cwd)

@@ -9,6 +9,7 @@ from processes import config, run
 from safetensors import safe_open
 
 from convnextv2.engine.weights import read_checkpoint
+from convnextv2.preprocessing import find_mean_and_std
 from convnextv2.tools.model_converters import export_backbone
 
 TOOL = "model_converters/export_backbone.py"
@@ -70,7 +71,7 @@ def test_a_detectors_and_a_segmenters_backbone_keep_their_output_norms(untrained
 
 
 def test_mean_and_std_are_those_that_training_used(tmp_path):
-    find = export_backbone.find_mean_and_std
+    find = find_mean_and_std
     entry = {"type": "convnextv2.FCMAEDataPreprocessor"}
     assert find(entry) == ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])  # by default
     assert find({**entry, "mean": [7], "std": [0.1]}) == ([7.0], [0.1])

@@ -12,6 +12,7 @@ from processes import REPO, assert_same, config, last_state, run, run_shell
 pytestmark = pytest.mark.slow
 
 FAKE_SLURM = REPO / "tests/tools/fake_slurm.py"
+WAITS = 300  # half of what processes wait for one that is gone (dist_cfg.timeout)
 BATCH_OF_TWO = ["--cfg-options", "train_dataloader.batch_size=2"]
 
 
@@ -49,7 +50,7 @@ def test_job_ends_when_a_rank_is_killed_and_resumes_with_nothing_lost(cwd, two):
     command = train_command("dist_train.sh", "work_dirs/rank-killed")
     status, output = run_shell(cwd, *command, PROBE_KILL_AT="5")
     assert status == 1, output
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < WAITS
     # Which process, and by what.
     assert re.search(r"rank\s*: 1", output)
     assert "Signal 9 (SIGKILL) received" in output
@@ -77,7 +78,7 @@ def on_two_nodes(cwd, work_dir, **environment):
 def test_both_nodes_end_when_a_rank_of_one_is_killed(cwd):
     begin = time.monotonic()
     (status, output), killed = on_two_nodes(cwd, "work_dirs/nodes", PROBE_KILL_AT="5")
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < WAITS
     assert (status, killed[0]) == (1, 1), output + killed[1]
     assert "Signal 9 (SIGKILL) received" in killed[1]
     assert re.search(r"error: .*Connection (reset|closed) by peer", output)
@@ -126,7 +127,7 @@ def test_slurm_trains_and_tests_as_torchrun_does(cwd, two, slurm):
 
 
 def test_slurm_scripts_ask_for_gpus_and_take_mmdets_work_dir(cwd, slurm):
-    slurm = slurm | {"GPUS": "16", "GPUS_PER_NODE": "", "CPUS_PER_TASK": "7"}
+    slurm = slurm | {"GPUS": "16", "GPUS_PER_NODE": "", "CPUS_PER_TASK": "7", "FAKE_TASKS": "1"}
     command = ["bash", REPO / "tools/slurm_train.sh", "P", "J", "no.py", "work_dirs/elsewhere"]
     status, output = run_shell(cwd, *command, "--amp", **slurm)
     assert status == 1

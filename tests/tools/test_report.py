@@ -6,7 +6,7 @@ import shlex
 
 import cv2
 import pytest
-from processes import config, run
+from processes import REPO, config, run, run_shell
 
 pytestmark = pytest.mark.slow
 
@@ -39,13 +39,18 @@ def test_report_of_a_training(cwd, finished, name):
     assert len(list((report / "worst").glob("*.png"))) == 3
     kinds = {"mask-rcnn": ("bbox", "segm"), "upernet": ("pixels",)}[name]
     for kind in kinds:
-        table = [
-            [int(v) for v in list(row.values())[1:]]
-            for row in rows_of(report / f"confusion_{kind}.csv")
-        ]
-        labels = [cv2.imread(str(p), 0) for p in (cwd / "shapes/val_labels").iterdir()]
-        there = [sum((label == value).sum() for label in labels) for value in (1, 2)]
-        assert [sum(row) for row in table][:2] == ([6, 3] if name == "mask-rcnn" else there)
+        expected = [6, 3] if name == "mask-rcnn" else labelled_pixels(cwd)
+        assert [sum(row) for row in confusion_of(work_dir, kind)][:2] == expected
+
+
+def confusion_of(work_dir, kind):
+    rows = rows_of(work_dir / f"report/confusion_{kind}.csv")
+    return [[int(value) for value in list(row.values())[1:]] for row in rows]
+
+
+def labelled_pixels(cwd):
+    labels = [cv2.imread(str(path), 0) for path in (cwd / "shapes/val_labels").iterdir()]
+    return [sum((label == value).sum() for label in labels) for value in (1, 2)]
 
 
 def rows_of(path):
@@ -130,9 +135,16 @@ def test_a_report_that_fails_fails_no_training(cwd):
     assert "Traceback" not in output
 
 
-def test_batch_auto(cwd):
-    args = config("upernet"), "--work-dir", "work_dirs/auto", "--batch", "auto"
-    status, output = run(cwd, "train.py", *args, "--cfg-options", "train_cfg.max_iters=1")
+def test_batch_auto_and_the_report_of_two_processes(cwd):
+    """One batch for both, and a report of the images of both, each of them once."""
+    work_dir = cwd / "work_dirs/auto"
+    options = "--cfg-options", "train_cfg.max_iters=1", "train_cfg.val_interval=1"
+    command = "bash", REPO / "tools/dist_train.sh", config("upernet"), 2
+    status, output = run_shell(cwd, *command, "--work-dir", work_dir, "--batch", "auto", *options)
     assert status == 0, output
     assert "--batch auto: 7 images a process fit" in output  # all there are
-    assert "learning rate 0.001 -> 0.0035 for this batch" in output
+    assert "learning rate 0.001 -> 0.007 for this batch" in output
+    assert len(rows_of(work_dir / "report/images.csv")) == 3
+    counted = [sum(row) for row in confusion_of(work_dir, "pixels")]
+    assert counted[:2] == labelled_pixels(cwd)
+    assert output.count("what comes next") == 1

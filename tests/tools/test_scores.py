@@ -13,8 +13,8 @@ def test_score_of_upernet(scored):
     work_dir = train(scored, "upernet-score", "work_dirs/score-upernet")
     (path,) = work_dir.glob("*/vis_data/scalars.json")
     scores = json.loads(path.read_text().splitlines()[-1])
-    # Measured; "none" everywhere, the largest class, would give less than 33.
-    assert scores["mIoU"] == pytest.approx(61.6, abs=8)
+    # Measured, with other seeds 92.6 to 95.6; without one of the three classes it is 66 at most.
+    assert scores["mIoU"] == pytest.approx(92.2, abs=6)
 
 
 def test_score_of_fcmae(scored):

@@ -30,6 +30,7 @@ ENTRANCES = {
     "infer": ("infer.py", ["{file}", "shapes/val", "--out", "found"]),
     "infer by address": ("infer.py", ["{address}", "shapes/val", "--out", "found"]),
     "export": ("model_converters/export_backbone.py", ["{file}", "backbone.safetensors"]),
+    "deployment": ("deployment/export_model.py", ["{file}", "--out", "model.onnx"]),
     "predictions": ("analysis_tools/visualize_predictions.py", ["{file}", "--out", "a.png"]),
 }
 

@@ -45,6 +45,7 @@ EVERY_CONFIG_COMMAND = {
     "dataset_converters/check_data.py": "{config}",
     "dataset_converters/compute_statistics.py": "{config}",
     "model_converters/export_backbone.py": "{config} WEIGHTS backbone.safetensors",
+    "deployment/export_model.py": "{config} WEIGHTS --out model.onnx",
 }
 WRONG_CONFIGS = {
     "nowhere.py": "does not exist",
@@ -258,6 +259,9 @@ OTHERS = {
     "model_converters/export_backbone.py PRE WEIGHTS x.pth": "must end in .safetensors",
     "model_converters/export_backbone.py PRE empty.pth x.safetensors": "empty.pth",
     "model_converters/export_backbone.py PRE shapes x.safetensors": "shapes",
+    "deployment/export_model.py DET WEIGHTS --out x.pt2": "must end in .onnx",
+    "deployment/export_model.py DET WEIGHTS --to tflite --out x.onnx": "invalid choice",
+    "deployment/export_model.py DET empty.pth --out x.onnx": "empty.pth",
     "demo.py --cold": "unrecognized arguments",
 }
 

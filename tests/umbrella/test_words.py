@@ -15,7 +15,7 @@ from PIL import features
 from convnextv2 import words
 from convnextv2.words import label_words, plot_families, plot_words, write_legend, write_words
 
-CACHED = (words.label_words, words._render, words._find_runs, words._list_fonts)
+CACHED = (words.label_words, words._render, words._find_runs, words._list_fonts, words._spell)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_the_font_that_has_the_letters_is_taken(fonts):
     make_font(fonts / "Squares.ttf", "方块")
     for function in CACHED:
         function.cache_clear()
-    assert label_words(("方块", "方 cat", "块é\n🐈")) == ["方块", "方 cat", "2"]
+    assert label_words(("方块", "方 cat", "块é\n狗")) == ["方块", "方 cat", "2"]
     assert width("方块 cat") > width("方块") > width("方")
 
 
@@ -150,3 +150,21 @@ def test_matplotlib_writes_the_same_names(fonts):
         figure = Figure()
         figure.subplots().set_xticks(range(4), labels, fontfamily=plot_families(labels))
         figure.savefig(fonts / "a.png")
+
+
+def test_emoji_without_a_font_are_spelled(fonts):
+    """The two stay two classes, a heart that DejaVu has stays a heart, and no legend is needed."""
+    names = (
+        "car \N{AUTOMOBILE}",
+        "car",
+        "\N{BLACK HEART SUIT}",
+        "\N{TENT}\N{VARIATION SELECTOR-16}",
+    )
+    assert plot_words(names) == ["car automobile", "car", "\N{BLACK HEART SUIT}", "tent"]
+    np.testing.assert_array_equal(draw(names[0]), draw("car automobile"))
+    write_legend(names, fonts)
+    assert not (fonts / "classes.txt").exists()
+    make_font(fonts / "emoji.ttf", "\N{AUTOMOBILE}")
+    for function in CACHED:
+        function.cache_clear()
+    assert plot_words(names[:1]) == [names[0]]

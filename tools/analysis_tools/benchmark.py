@@ -8,14 +8,16 @@ from dataclasses import asdict
 from convnextv2.engine.cli import add_debug, make_parser, run, whole
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
-from convnextv2.tools.analysis_tools.benchmarks import loader
+from convnextv2.tools.analysis_tools.benchmarks import exported, loader, tiles
 from convnextv2.tools.analysis_tools.benchmarks.measuring import machine, measure, show
 
 # Name of the command and of benchmarks/NAME.py: what it compares, batch, height and width.
 COMMANDS = {
     "backbone": ("the backbone against other implementations of the network", 2, (384, 384)),
+    "classifier": ("the classifier against other implementations", 8, (224, 224)),
     "fcmae": ("a pre-training step with each of the encoders", 16, (224, 224)),
 }
+OTHERS = {"loader": loader, "exported": exported, "tiles": tiles}
 
 
 def main() -> None:
@@ -39,11 +41,17 @@ def main() -> None:
     command = commands.add_parser("loader", help="images read and augmented, by core and stage")
     loader.add_arguments(command)
     add_debug(command)
+    command = commands.add_parser("exported", help="an exported model against its torch model")
+    exported.add_arguments(command)
+    add_debug(command)
+    command = commands.add_parser("tiles", help="memory, seconds and AP of inference by tiles")
+    tiles.add_arguments(command)
+    add_debug(command)
     args = parser.parse_args()
-    if args.json:
+    if getattr(args, "json", None):
         check_file(args.json, "--json")
-    if args.command == "loader":
-        loader.run(args, machine())
+    if args.command in OTHERS:
+        OTHERS[args.command].run(args, machine())
     else:
         compare_networks(args)
 

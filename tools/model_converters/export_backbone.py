@@ -55,6 +55,7 @@ def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = No
     from convnextv2.backbone.pretrained import fill_backbone, find_backbone
     from convnextv2.backbone.write_weights import write_weights
     from convnextv2.engine.weights import read_training_facts
+    from convnextv2.preprocessing import find_mean_and_std
 
     backbone = {k: v for k, v in cfg.model.backbone.items() if k not in ("type", "init_cfg")}
     network = ConvNeXtV2(**backbone)
@@ -79,38 +80,6 @@ def export(cfg: "Config", checkpoint: str, target: Path, prefix: str | None = No
     return f"{target}: {len(state_dict)} tensors; " + ", ".join(
         f"{k} {v}" for k, v in facts.items()
     )
-
-
-def find_mean_and_std(
-    entry: dict, checkpoint: str | None = None
-) -> tuple[list[float] | None, list[float] | None]:
-    """Those that a config's data_preprocessor uses; None if it does not say.
-
-    Args:
-        entry: Of the data preprocessor.
-        checkpoint: Has them where they were measured.
-
-    Raises:
-        FileNotFoundError: Its file of statistics does not exist.
-    """
-    from mmengine.registry import MODELS
-
-    from convnextv2.engine.types import find_class
-    from convnextv2.engine.weights import read_checkpoint
-    from convnextv2.preprocessing import NAMES, BandNormalization
-
-    found = find_class(entry, MODELS)
-    if found is None or not issubclass(found, BandNormalization):
-        return entry.get("mean"), entry.get("std")
-    known = ("mean", "std", "statistics", "in_channels")
-    used = found(**{key: entry[key] for key in known if key in entry})
-    tensors = [getattr(used, name) for name in NAMES]
-    if used.measures:
-        saved = read_checkpoint(checkpoint) if checkpoint else {}
-        tensors = [saved.get(f"data_preprocessor.{name}") for name in NAMES]
-    # Through text: the shortest numbers that are the same in float32.
-    mean, std = (t if t is None else [float(str(v)) for v in t.flatten().numpy()] for t in tensors)
-    return mean, std
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ default_hooks = dict(
     # Validations without a gain after which training ends, such as 10; None: it goes to its end.
     early_stopping=dict(type='convnextv2.EarlyStoppingHook', patience=None),
     throughput=dict(type='convnextv2.ThroughputHook'),
+    features=dict(type='convnextv2.FeatureHook', interval=1000),
     report=dict(type='convnextv2.ReportHook'),
 )
 

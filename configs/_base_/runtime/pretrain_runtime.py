@@ -9,6 +9,7 @@ default_hooks = dict(
     estimate=dict(type='convnextv2.EstimateHook'),
     throughput=dict(type='convnextv2.ThroughputHook'),
     reconstruction=dict(type='convnextv2.ReconstructionHook', interval=1000),
+    features=dict(type='convnextv2.FeatureHook', interval=1000),
     report=dict(type='convnextv2.ReportHook'),
 )
 

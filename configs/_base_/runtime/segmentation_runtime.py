@@ -16,6 +16,7 @@ default_hooks = dict(
     validation_pictures=dict(type='convnextv2.ValidationPicturesHook', number=4),
     # Validations without a gain after which training ends, such as 10; None: it goes to its end.
     early_stopping=dict(type='convnextv2.EarlyStoppingHook', patience=None),
+    features=dict(type='convnextv2.FeatureHook', interval=1000),
     report=dict(type='convnextv2.ReportHook'),
 )
 

@@ -12,9 +12,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from convnextv2.backbone import ConvNeXtV2
 from convnextv2.engine.runner import StrictRunner
-from convnextv2.pretrain import FCMAE, feature_diversity, reconstruct
+from convnextv2.pretrain import FCMAE, explained_detail, reconstruct
 from convnextv2.pretrain.hooks.progress import mean_bytes
 
 CUSTOM = Path(__file__).parents[3] / "configs/pretrain/fcmae_convnextv2_custom.py"
@@ -23,6 +22,7 @@ HOOKS = [
     {"type": "convnextv2.EstimateHook"},
     {"type": "convnextv2.ThroughputHook"},
     {"type": "convnextv2.ReconstructionHook", "interval": 2, "num_images": 3},
+    {"type": "convnextv2.FeatureHook", "interval": 2, "num_images": 3},
 ]
 
 
@@ -88,34 +88,6 @@ def train(folder, name, hooks, unreadable_images=None, **model):
     return runner, log
 
 
-def test_diversity_is_the_mean_distance_over_all_pairs_of_channels():
-    torch.manual_seed(0)
-    backbone = ConvNeXtV2(SMALL).double().eval()
-    images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
-    x, expected = images, []
-    for downsample, stage in zip(backbone.downsample_layers, backbone.stages, strict=True):
-        x = stage(downsample(x))
-        distances = [
-            (1 - torch.cosine_similarity(a.flatten(), b.flatten(), dim=0)) / 2
-            for image in x
-            for a in image
-            for b in image
-        ]
-        expected.append(torch.stack(distances).mean().item())
-    assert feature_diversity(backbone, images) == pytest.approx(expected, abs=1e-10)
-
-
-def test_diversity_of_collapsed_features_is_zero():
-    backbone = ConvNeXtV2(SMALL).eval()
-    with torch.no_grad():
-        for parameter in backbone.parameters():
-            parameter.zero_()
-        for downsample in backbone.downsample_layers:
-            for module in downsample:
-                module.bias.fill_(1)  # every channel of every pixel is the same
-    assert feature_diversity(backbone, torch.rand(1, 3, 64, 64)) == pytest.approx([0] * 4, abs=1e-6)
-
-
 def test_pasted_picture_is_the_original_where_visible():
     model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": SMALL}, decoder_dim=8).eval()
     inputs = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
@@ -128,7 +100,19 @@ def test_pasted_picture_is_the_original_where_visible():
     assert np.allclose(visible[~mask], [123.675, 116.28, 103.53])
 
 
-def test_pictures_diversity_and_speed_are_written_and_change_nothing(folder):
+def test_explained_detail_is_of_what_differs_within_patches():
+    rng = np.random.default_rng(0)
+    patches = rng.normal(size=(5, 16, 3)) * 9 + rng.normal(size=(5, 1, 3)) * 50
+    flat = patches.mean(axis=1, keepdims=True)
+    assert explained_detail(patches, patches + 7) == pytest.approx(1)  # the colour is not asked for
+    assert explained_detail(patches, 0 * patches) == 0  # grey
+    assert explained_detail(patches, flat + 0 * patches) == 0
+    assert explained_detail(patches, flat + (patches - flat) / 2) == pytest.approx(0.75)
+    assert explained_detail(patches, flat - (patches - flat)) == pytest.approx(-3)
+    assert explained_detail(flat, flat) == 0
+
+
+def test_pictures_features_and_speed_are_written_and_change_nothing(folder):
     shown, log = train(folder, "shown", HOOKS)
     plain, _ = train(folder, "plain", [])
     for (name, a), b in zip(
@@ -145,10 +129,9 @@ def test_pictures_diversity_and_speed_are_written_and_change_nothing(folder):
         cv2.IMREAD_COLOR,
     )
     assert picture.shape == (3 * 64, 4 * 64, 3)
-    for stage in range(1, 5):
-        values = [event.value for event in written.Scalars(f"diversity/stage{stage}")]
-        assert len(values) == 2
-        assert all(0 < value < 1 for value in values)
+    (share,) = re.findall(r"of the detail of hidden patches (-?[\d.]+)% .* in 3 images", log)[-1:]
+    (*_, event) = written.Scalars("reconstruction/explained")
+    assert event.value == pytest.approx(float(share) / 100, abs=1e-3)
 
     size = sum(path.stat().st_size for path in (folder / "images").iterdir()) / 8
     assert re.search(rf"estimate: 4 iterations .*16 images of {size / 1e3:.0f} kB", log)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnextv2.backbone import ARCHS, GRN, ConvNeXtV2, ResponseNorm
+from convnextv2.backbone import ARCHS, GRN, ConvNeXtV2, LayerScale, NoResponseNorm
 from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
 
 REFERENCE = "plain"
@@ -128,24 +128,6 @@ class PlainConvNeXtV2(nn.Module):
         return maps
 
 
-class NoResponseNorm(ResponseNorm):
-    """V1's block has nothing between its linear layers."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-class LayerScale(nn.Module):
-    """V1's block scales each channel of its residual branch."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.full((dim,), 1e-6))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale * x
-
-
 def build_this(arch: str) -> nn.Module:
     """Our backbone; without output norms, which the peers do not have."""
     return ConvNeXtV2(arch, output_norm=False)
@@ -153,9 +135,7 @@ def build_this(arch: str) -> nn.Module:
 
 def build_v1(arch: str) -> nn.Module:
     """Our backbone with V1's blocks."""
-    return ConvNeXtV2(
-        arch, output_norm=False, response_norm=lambda _: NoResponseNorm(), layer_scale=LayerScale
-    )
+    return ConvNeXtV2(arch, output_norm=False, response_norm=NoResponseNorm, layer_scale=LayerScale)
 
 
 class TransformersMaps(nn.Module):

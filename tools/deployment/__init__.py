@@ -1,0 +1,1 @@
+"""Commands that take a trained model out of this project."""
