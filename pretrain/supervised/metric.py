@@ -13,7 +13,8 @@ class Accuracy(BaseMetric):
     """Top-1 and top-5 accuracy in percent, and the mean over the classes of each one's top-1.
 
     Exact in any number of processes. Of classes that score the same, those that come first are
-    counted as more certain. Without top-5 where there are no more than five classes.
+    counted as more certain; one that is not a number is the least certain. Without top-5 where
+    there are no more than five classes.
     """
 
     default_prefix = "accuracy"
@@ -23,7 +24,9 @@ class Accuracy(BaseMetric):
         for sample in data_samples:
             label, scores = int(sample["gt_label"]), sample["pred_scores"]
             above = (scores > scores[label]).sum() + (scores[:label] == scores[label]).sum()
-            self.results.append((label, int(above), len(scores)))
+            # Nothing is larger than what is not a number: all would seem to be right.
+            place = len(scores) if scores[label].isnan() else int(above)
+            self.results.append((label, place, len(scores)))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """``top1``, ``top5`` and ``mean_class``."""

@@ -13,11 +13,13 @@ from .check import LabelledPart
 
 if TYPE_CHECKING:
     import numpy as np
+    from mmengine.config import Config
     from mmengine.dataset import BaseDataset
     from mmengine.evaluator import BaseMetric
     from mmengine.structures import BaseDataElement
 
     from convnextv2.engine.template import Template
+    from convnextv2.exports import Exportable
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
 
@@ -42,6 +44,12 @@ class Classification(PredictingTask):
         from .template import fill
 
         fill(template)
+
+    def make_exportable(self, cfg: Config, checkpoint: str) -> Exportable:
+        """Logits' softmax, of images that the runtime has cropped."""
+        from convnextv2.pretrain.export_classifier import ExportableClassifier
+
+        return ExportableClassifier(cfg, checkpoint)
 
     def open_review(
         self, dataset: BaseDataset, metrics: Sequence[BaseMetric]

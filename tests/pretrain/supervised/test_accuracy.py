@@ -56,3 +56,10 @@ def test_there_is_no_top5_of_few_classes():
     scores = torch.tensor([0.2, 0.8])
     metric.process({}, [{"gt_label": torch.tensor([1]), "pred_scores": scores}])
     assert set(metric.evaluate(1)) == {"accuracy/top1", "accuracy/mean_class"}
+
+
+def test_a_network_that_has_diverged_is_never_right():
+    metric = Accuracy()
+    scores = torch.full((CLASSES,), torch.nan)
+    metric.process({}, [{"gt_label": torch.tensor([i]), "pred_scores": scores} for i in range(3)])
+    assert set(metric.evaluate(3).values()) == {0.0}

@@ -50,6 +50,7 @@ def recipe(images, work_dir, epochs, accumulate=1, name="nano_8xb128-600e-fcmae_
     cfg.train_cfg.max_epochs = epochs
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f"{work_dir}_{epochs}".replace("/", "_")
+    cfg.default_hooks.update(report=None, validation_pictures=None)  # which take most of the time
     cfg.launcher = "none"
     do_without_gpu(cfg)
     return cfg
