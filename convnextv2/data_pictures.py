@@ -155,7 +155,8 @@ def _draw_training(
         image = as_bgr(sample["inputs"].permute(1, 2, 0).numpy(), load)
         image = to_rgb(image, bands=bands)
         picture = task.draw_truth(image, sample["data_samples"], palette)
-        name = Path(sample["data_samples"].get("img_path", "")).name
+        # With its folder, which of labelled images is the class.
+        name = "/".join(Path(sample["data_samples"].get("img_path", "")).parts[-2:])
         tiles.append(Tile(_resize(picture), name))
     return tiles, palette
 
