@@ -129,4 +129,4 @@ def test_figures_of_pretraining(tmp_path):
     (content,) = json.loads((tmp_path / "figures.json").read_text())
     figures = {f["name"]: f for f in content["figures"]}
     assert set(figures) == {"dense", "packed"}
-    assert figures["packed"]["train_peak_mb"] < 0.6 * figures["dense"]["train_peak_mb"]
+    assert figures["packed"]["train_peak_mb"] < 0.75 * figures["dense"]["train_peak_mb"]
