@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from convnextv2.engine import batch
 from convnextv2.engine.batch import extrapolate, find_batch, set_batch
@@ -47,6 +48,7 @@ def training(**more):
 
 
 def test_a_gpus_answer_is_the_largest_that_fitted(monkeypatch):
+    MMLogger.get_current_instance()  # made later, it would ask for the devices
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     trials = {2: 10**9, 4: 2 * 10**9, 8: None, 6: 3 * 10**9}
     monkeypatch.setattr(batch, "run_trials", lambda cfg: (trials, 100))
