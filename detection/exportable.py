@@ -13,7 +13,7 @@ from convnextv2.exports import Difference, Exportable, describe_images
 from convnextv2.predictor import Predictor
 from convnextv2.runtime import FORM
 
-from .export import DetectorGraph
+from .export import DetectorGraph, as_stages
 from .export_ops import make_translations
 
 if TYPE_CHECKING:
@@ -111,11 +111,9 @@ def check(model: Any) -> None:
     for head in heads if hasattr(heads, "__len__") else [heads]:
         if head.custom_activation or head.bbox_coder.use_box_type:
             raise InputError("a bbox_head with a loss that has its own scores cannot be exported")
-    for name in ("bbox_roi_extractor", "mask_roi_extractor"):
-        found = getattr(model.roi_head, name, None)
-        for extractor in found if hasattr(found, "__len__") else [found]:
-            if extractor is not None:
-                _check_extractor(extractor, name)
+    for stage in as_stages(model.roi_head):
+        _check_extractor(stage.bbox_roi_extractor, "bbox_roi_extractor")
+        _check_extractor(stage.mask_roi_extractor, "mask_roi_extractor")
     rpn, rcnn = model.rpn_head, model.roi_head.test_cfg
     if not rpn.use_sigmoid_cls or rpn.test_cfg.nms.get("type", "nms") != "nms":
         raise InputError("rpn_head must have sigmoid scores and nms to be exported")
