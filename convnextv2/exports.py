@@ -166,7 +166,7 @@ def verify(
         images: (H, W, C), as the config loads them.
 
     Raises:
-        InputError: One is larger than it may be.
+        InputError: One is larger than it may be, or the model finds nothing that can be compared.
     """
     graph = runtime.OnnxGraph(path) if kind == "onnx" else TorchGraph(path)
     predictor = runtime.Predictor(graph)
@@ -176,6 +176,11 @@ def verify(
         for difference in exportable.compare(exportable.predict(image), found.sample):
             known = largest.get(difference.what, difference)
             largest[difference.what] = max(known, difference, key=lambda d: d.found)
+    if not largest:
+        raise InputError(
+            "not written, for nothing was compared: the model finds nothing in these images. Give "
+            "others with --images"
+        )
     for what, gap, allowed in largest.values():
         if not gap <= allowed:
             raise InputError(
@@ -291,6 +296,7 @@ def find_images(cfg: Config, number: int = 3) -> list[str]:
                 infos = [dataset.get_data_info(i) for i in range(min(number, len(dataset)))]
             except (OSError, ValueError):
                 continue
-            if infos:
-                return [info["img_path"] for info in infos]
+            # Those of archives are no files.
+            if paths := [info["img_path"] for info in infos if Path(info["img_path"]).is_file()]:
+                return paths
     return []

@@ -24,6 +24,8 @@ import numpy as np
 Image = str | Path | np.ndarray
 KEY = "convnextv2"  # of what an exported file says of itself
 FORM = 1  # of that; a reader of another refuses
+# Of images, as `LoadImage` has it: a resizing may leave nothing of the shorter side.
+MOST_ASPECT = 200
 
 
 class Graph(Protocol):
@@ -79,7 +81,7 @@ class Prediction(NamedTuple):
     source: Image
     """As it was given."""
     image: np.ndarray
-    """(H, W, C) as the network's images are loaded: BGR, or RGB of a pre-training."""
+    """(H, W, C); colours as BGR, whatever order the network takes."""
     sample: SimpleNamespace
     """In pixels of `image`: ``pred_instances`` (`Instances`); ``pred_sem_seg.data`` (1, H, W); of a
     classifier ``pred_scores`` (classes,) and ``pred_label`` (1,); or, of an encoder, ``features``
@@ -148,13 +150,15 @@ class Predictor:
         """Yield what is found in each image, in their order.
 
         Args:
-            images: Arrays (H, W, C) as the config would load them (BGR, 0 to 255), or paths: npy
-                files by numpy, and others by Pillow, which must be there for them.
+            images: Arrays (H, W, C) as the config would load them (0 to 255, in the order that
+                ``about["image"]["channel_order"]`` says), or paths: npy files by numpy, and others
+                by Pillow, which must be there for them.
             batch_size: At most so many at once, of images of one size that follow each other.
             unreadable: Receives the errors of files that cannot be read, which are left out.
 
         Raises:
-            ValueError: An image cannot be read, or has other bands, and there is no `unreadable`.
+            ValueError: An image cannot be read or is none that the model takes, and there is no
+                `unreadable`.
         """
         one = isinstance(images, (str, Path)) or hasattr(images, "shape")
         batch: list[_Prepared] = []
@@ -179,17 +183,24 @@ class Predictor:
     def _prepare(self, source: Image) -> _Prepared:
         about = self.about["image"]
         rgb = about["channel_order"] == "rgb"
-        image = source if isinstance(source, np.ndarray) else read_image(source, rgb)
-        if image.ndim != 3 or image.shape[2] != about["channels"]:
-            name = "an array" if isinstance(source, np.ndarray) else source
-            raise ValueError(
-                f"{name}: shape {image.shape}, expected (H, W, C) of {about['channels']} bands"
-            )
+        if isinstance(source, np.ndarray):
+            name, image = "an array", source
+        elif isinstance(source, (str, Path)):
+            name, image = str(source), read_image(source, about["channels"], rgb)
+        else:
+            raise ValueError(f"a {type(source).__name__} is neither an array nor a path")
+        try:
+            check_image(image, about["channels"])
+            if isinstance(source, (str, Path)):
+                image = convert(image, about.get("dtype"))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         prepared = image
         for step in about["steps"]:
             options = {name: value for name, value in step.items() if name != "step"}
             prepared = _STEPS[step["step"]](prepared, **options)
-        return _Prepared(source, image, prepared)
+        colours = image[..., ::-1] if rgb and image.shape[2] == 3 else image
+        return _Prepared(source, colours, prepared)
 
     def _run(self, batch: list[_Prepared]) -> Iterator[Prediction]:
         images = np.stack([sample.resized for sample in batch]).astype(np.float32)
@@ -216,38 +227,124 @@ def read_about(text: str | None, path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: It says nothing, or in another form.
     """
-    about = json.loads(text) if text else {}
-    if about.get("form") != FORM:
+    try:
+        about = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        about = {}
+    if not isinstance(about, dict) or about.get("form") != FORM:
         raise ValueError(
             f"{path} was not written by this version's tools/deployment/export_model.py"
         )
+    if wrong := _find_wrong(about):
+        raise ValueError(f"{path} does not say of itself what is needed to run it: {wrong}")
     return about
 
 
-def read_image(path: str | Path, rgb: bool) -> np.ndarray:
-    """The image (H, W, C) of a file; colours as RGB or BGR.
+def _find_wrong(about: dict[str, Any]) -> str:
+    """Names of what is missing or unknown, or nothing."""
+    image = about.get("image")
+    image = image if isinstance(image, dict) else {}
+    kind, steps = about.get("kind"), image.get("steps")
+    wrong = [name for name, type_ in _NEEDED.items() if not isinstance(about.get(name), type_)]
+    wrong += [
+        f"image.{n}" for n, type_ in _OF_IMAGES.items() if not isinstance(image.get(n), type_)
+    ]
+    if isinstance(kind, str) and kind not in _FINISH:
+        wrong.append(f"kind {kind[:40]!r}")
+    extra = {"objects": "mask_threshold", "labels": "threshold"}.get(str(kind))
+    wrong += [name for name in ("windows", extra) if name and name not in about]
+    for step in steps if isinstance(steps, list) else []:
+        name = step.get("step") if isinstance(step, dict) else step
+        if str(name) not in _STEPS:
+            wrong.append(f"image.steps {str(name)[:40]!r}")
+    return ", ".join(wrong)
+
+
+def read_image(path: str | Path, channels: int, rgb: bool) -> np.ndarray:
+    """The image (H, W, C) of a file; three channels are colours, as RGB or BGR.
 
     Raises:
         ValueError: It cannot be read, or there is no Pillow for it.
     """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file, or no regular one")
     if Path(path).suffix.lower() == ".npy":
-        try:
-            image = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: no array: {error}") from error
-        image = image if image.ndim == 3 else image[..., None]
+        image = read_array(path)
     else:
-        try:
-            import PIL.Image
-            import PIL.ImageOps
-        except ImportError as error:
-            raise ValueError(f"{path}: give an array, or install pillow to read it") from error
-        try:
-            with PIL.Image.open(path) as file:
-                image = np.asarray(PIL.ImageOps.exif_transpose(file).convert("RGB"))
-        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-            raise ValueError(f"{path}: truncated, or no image: {error}") from error
+        image = read_picture(path, channels)
     return image if rgb or image.shape[2] != 3 else np.ascontiguousarray(image[..., ::-1])
+
+
+def read_array(path: str | Path) -> np.ndarray:
+    """The array (H, W, C) of an npy file.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        with open(path, "rb") as file:  # np.load would take archives, too
+            image = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{path}: no array: {str(error)[:300]}") from error
+    return image if image.ndim == 3 else image[..., None]
+
+
+def read_picture(path: str | Path, channels: int) -> np.ndarray:
+    """The picture (H, W, C) of a file that Pillow reads; of three channels as RGB.
+
+    Raises:
+        ValueError: It cannot be read, has more than 8 bits or more pixels than Pillow allows, or
+            there is no Pillow.
+    """
+    try:
+        import PIL.Image
+        import PIL.ImageOps
+    except ImportError as error:
+        raise ValueError(f"{path}: give an array, or install pillow to read it") from error
+    try:
+        with PIL.Image.open(path) as file:
+            if file.mode[0] in "IF":
+                raise ValueError("more than 8 bits, which Pillow does not convert: give an array")
+            if channels != 3:
+                picture = np.asarray(file)
+                return picture if picture.ndim == 3 else picture[..., None]
+            return np.asarray(PIL.ImageOps.exif_transpose(file).convert("RGB"))
+    except Exception as error:  # each decoder has its own kind
+        raise ValueError(f"{path}: truncated, or no image: {str(error)[:300]}") from error
+
+
+def check_image(image: np.ndarray, channels: int) -> None:
+    """Stop at an array that is no image for the network.
+
+    Raises:
+        ValueError: It has another shape, no pixels, too long a side, or values that are no numbers.
+    """
+    if image.ndim != 3 or image.shape[2] != channels:
+        raise ValueError(f"shape {image.shape}, expected (H, W, C) of {channels} bands")
+    floats = image.dtype.kind == "f"
+    if image.dtype.kind not in "uif" or (floats and not np.isfinite(image).all()):
+        raise ValueError(f"values of type {image.dtype} that are no finite numbers")
+    short, long = sorted(image.shape[:2])
+    if not short or long > MOST_ASPECT * short:
+        raise ValueError(f"{image.shape[0]} x {image.shape[1]} pixels: one side is too short")
+
+
+def convert(image: np.ndarray, dtype: str | None) -> np.ndarray:
+    """The values of a file as `LoadImage` gives them to the network.
+
+    Raises:
+        ValueError: It refuses such values.
+    """
+    found = image.dtype.name
+    if found not in ("uint8", "uint16", "float32"):
+        image, found = image.astype(np.float32), "float32"
+    if dtype in (None, found):
+        return image
+    if (found, dtype) == ("uint16", "uint8"):
+        return (image >> 8).astype(np.uint8)
+    if (found, dtype) == ("uint8", "uint16"):
+        return image.astype(np.uint16) * np.uint16(257)
+    raise ValueError(f"values of type {found}, expected {dtype}")
 
 
 def resized_size(
@@ -473,6 +570,9 @@ _FINISH = {
     "classes": _classify,
     "features": _hand_over,
 }
+# What every file says of itself.
+_NEEDED = {"task": str, "kind": str, "classes": list, "palette": list, "label_offset": int}
+_OF_IMAGES = {"channels": int, "channel_order": str, "steps": list, "smallest": int}
 _STEPS: dict[str, Callable[..., np.ndarray]] = {
     "resize": resize_to_scale,
     "resize_shorter": resize_shorter,

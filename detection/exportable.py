@@ -13,7 +13,7 @@ from convnextv2.exports import Difference, Exportable, describe_images
 from convnextv2.predictor import Predictor
 from convnextv2.runtime import FORM
 
-from .export import DetectorGraph
+from .export import DetectorGraph, as_stages
 from .export_ops import make_translations
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ NEAR = 4  # pixels between the corners of two boxes that are the same object's, 
 # the threshold), pixels, scores, and the share of all masks' pixels.
 ALONE, PIXELS, SCORES, MASK = 0.02, 0.5, 5e-3, 5e-3
 _HEADS = "mmdet.models.roi_heads"
+_EXTRACTOR = f"{_HEADS}.roi_extractors.single_level_roi_extractor.SingleRoIExtractor"
 _PARTS = {
     "rpn_head": ("mmdet.models.dense_heads.rpn_head.RPNHead",),
     "roi_head": (
@@ -110,6 +111,9 @@ def check(model: Any) -> None:
     for head in heads if hasattr(heads, "__len__") else [heads]:
         if head.custom_activation or head.bbox_coder.use_box_type:
             raise InputError("a bbox_head with a loss that has its own scores cannot be exported")
+    for stage in as_stages(model.roi_head):
+        _check_extractor(stage.bbox_roi_extractor, "bbox_roi_extractor")
+        _check_extractor(stage.mask_roi_extractor, "mask_roi_extractor")
     rpn, rcnn = model.rpn_head, model.roi_head.test_cfg
     if not rpn.use_sigmoid_cls or rpn.test_cfg.nms.get("type", "nms") != "nms":
         raise InputError("rpn_head must have sigmoid scores and nms to be exported")
@@ -117,11 +121,25 @@ def check(model: Any) -> None:
         raise InputError(f"model.test_cfg.rcnn.nms is {rcnn.nms}; nms and soft_nms can be exported")
 
 
+def _check_extractor(extractor: Any, name: str) -> None:
+    """Only where the number of samples goes by the RoI's size, one of no size has features of 0."""
+    for layer in getattr(extractor, "roi_layers", ()):
+        options = (getattr(layer, key, None) for key in ("pool_mode", "aligned", "sampling_ratio"))
+        if is_a(type(extractor), _EXTRACTOR) and tuple(options) == ("avg", True, 0):
+            continue
+        raise InputError(
+            f"a {type(extractor).__name__} of {layer} as {name} cannot be exported: a "
+            "SingleRoIExtractor of RoIAlign with sampling_ratio=0 can"
+        )
+
+
 def compare_objects(expected: dict, found: dict) -> list[Difference]:
-    """Two lists of objects, as dicts of arrays."""
+    """Two lists of objects, as dicts of arrays; of two empty ones there is nothing to compare."""
     pairs = pair_objects(expected, found)
-    number = max(len(expected["scores"]), len(found["scores"]), 1)
-    alone = number - len(pairs) if len(expected["scores"]) or len(found["scores"]) else 0
+    number = max(len(expected["scores"]), len(found["scores"]))
+    if not number:
+        return []
+    alone = number - len(pairs)
     mine, other = (np.array([pair[i] for pair in pairs], int) for i in (0, 1))
 
     def largest(name: str) -> float:

@@ -39,8 +39,9 @@ class ExportableEncoder(Exportable):
     outputs = ("features", "pooled")
 
     def __init__(self, cfg: Config, checkpoint: str) -> None:
-        from mmengine.registry import MODELS, init_default_scope
+        from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 
+        from convnextv2.engine.types import walk_datasets
         from convnextv2.engine.weights import read_checkpoint
 
         init_default_scope(cfg.get("default_scope", "mmengine"))
@@ -52,7 +53,8 @@ class ExportableEncoder(Exportable):
             reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
             raise InputError(f"{checkpoint} does not fit {cfg.filename}. {reasons}") from error
         self.network = EncoderGraph(model)
-        load = cfg.train_dataloader.dataset.pipeline[0]
+        _, entry = next(walk_datasets(cfg.train_dataloader.dataset))
+        load = TRANSFORMS.build(entry["pipeline"][0])
         self.about = {
             "form": FORM,
             "task": "pretraining",
@@ -62,8 +64,8 @@ class ExportableEncoder(Exportable):
             "label_offset": 0,
             "image": {
                 "channels": model.backbone.in_channels,
-                "channel_order": load.get("channel_order", "rgb"),
-                "dtype": load.get("dtype"),
+                "channel_order": getattr(load, "channel_order", "bgr"),  # mmcv's has none
+                "dtype": getattr(load, "dtype", "uint8"),
                 "steps": [],
                 "smallest": 32,
             },

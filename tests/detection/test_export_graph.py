@@ -152,3 +152,12 @@ def test_what_would_be_another_model_is_refused(tmp_path):
     cfg.model.rpn_head.loss_cls.use_sigmoid = False
     with pytest.raises(InputError, match="sigmoid"):
         ExportableDetector(cfg, save_weights(cfg, tmp_path / "b.pth"))
+    for name, part in [
+        ("faster-rcnn", "bbox"),
+        ("mask-rcnn", "mask"),
+        ("cascade-mask-rcnn", "bbox"),
+    ]:
+        cfg = make_config(name)
+        cfg.model.roi_head[f"{part}_roi_extractor"].roi_layer.sampling_ratio = 2
+        with pytest.raises(InputError, match=f"as {part}_roi_extractor cannot be exported: a"):
+            ExportableDetector(cfg, save_weights(cfg, tmp_path / "c.pth"))

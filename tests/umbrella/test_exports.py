@@ -1,13 +1,17 @@
 """Writing a network and holding the file against it, whatever the task."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from torch import nn
 
 from convnextv2 import runtime
 from convnextv2.engine.errors import InputError
-from convnextv2.exports import Difference, Exportable, TorchGraph, verify, write
+from convnextv2.exports import Difference, Exportable, TorchGraph, find_images, verify, write
 
 
 class Edges(nn.Module):
@@ -70,6 +74,9 @@ def test_a_file_gives_what_the_network_gives(kind, tmp_path):
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], atol=1e-5)
 
+    with pytest.raises(InputError, match=r"nothing was compared: .* Give others with --images"):
+        verify(exportable, path, kind, [])
+
     # A file that is no copy of the model is refused.
     nn.init.ones_(exportable.network.conv.bias)
     with pytest.raises(InputError, match=r"no copy of the model\. a feature: "):
@@ -82,3 +89,14 @@ def test_weights_that_a_file_cannot_hold_are_refused(tmp_path):
         exportable.network.large = nn.Linear(2**15, 2**15)
     with pytest.raises(InputError, match="use --weights float16 or --to torch"):
         write(exportable, tmp_path / "a.onnx", "onnx")
+
+
+def test_images_to_compare_on_are_files(tmp_path):
+    entry = {"type": BaseDataset, "lazy_init": False, "ann_file": str(tmp_path / "a.json")}
+    paths = [str(tmp_path / name) for name in ("shard.tar/a.png", "b.png")]
+    listed = {"metainfo": {}, "data_list": [{"img_path": path} for path in paths]}
+    (tmp_path / "a.json").write_text(json.dumps(listed))
+    cfg = Config({"test_dataloader": {"dataset": entry}})
+    assert find_images(cfg) == []
+    (tmp_path / "b.png").touch()
+    assert find_images(cfg) == paths[1:]

@@ -1,6 +1,7 @@
 """What runs an exported model: its numpy is OpenCV's, torch's and mmdet's, and it needs no more."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,7 @@ def model(tmp_path):
 def test_two_packages_are_enough(model, tmp_path):
     (tmp_path / "convnextv2_runtime.py").write_bytes(RUNTIME.read_bytes())
     np.save(tmp_path / "a.npy", np.full((20, 30, 3), 200, np.uint8))
+    (tmp_path / "a.png").write_bytes(b"a picture")
     script = BLOCKED.format(allowed="'convnextv2_runtime', 'numpy', 'onnxruntime', 'json'") + (
         "from convnextv2_runtime import Predictor\n"
         "image = numpy.zeros((50, 60, 3), numpy.uint8)\n"
@@ -118,6 +120,107 @@ def test_what_cannot_be_read_is_left_out_and_named(model, tmp_path):
         runtime.Predictor(broken)
     with pytest.raises(ValueError, match=r"was not written by this version's .*export_model"):
         runtime.read_about(json.dumps({"form": 99}), model)
+
+
+class Features:
+    """A network that gives its images back, and what a file of it would say."""
+
+    def __init__(self, **image):
+        self.about = {**ABOUT, "kind": "features", "image": {**ABOUT["image"], **image}}
+
+    def __call__(self, images):
+        return {"features": images}
+
+
+def test_what_is_no_image_is_refused_by_a_sentence(tmp_path):
+    cases = {"pipe": ".png", "archive": ".npy", "text": ".npy", "thin": ".npy", "endless": ".npy"}
+    paths = {name: tmp_path / f"{name}{suffix}" for name, suffix in cases.items()}
+    os.mkfifo(paths["pipe"])  # to open it would wait for ever
+    with open(paths["archive"], "wb") as file:
+        np.savez(file, **{str(tmp_path / "secret.npy"): np.zeros(3)})
+    np.save(paths["text"], np.full((4, 4, 3), "a"))
+    np.save(paths["thin"], np.zeros((1, 4000, 3), np.uint8))
+    with open(paths["endless"], "wb") as file:  # says that it has 3 TB
+        head = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 3)}
+        np.lib.format.write_array_header_1_0(file, head)
+    (tmp_path / "bomb.png").write_bytes(_make_bomb())
+    np.save(tmp_path / "nan.npy", np.full((4, 4, 3), np.nan, np.float32))
+    paths |= {"bomb": tmp_path / "bomb.png", "nan": tmp_path / "nan.npy"}
+    unreadable = []
+    predictor = runtime.Predictor(Features())
+    assert list(predictor(paths.values(), unreadable=unreadable)) == []
+    assert [str(e).partition(": ")[0] for e in unreadable] == [str(p) for p in paths.values()]
+    reasons = dict(zip(paths, map(str, unreadable), strict=True))
+    assert "no regular one" in reasons["pipe"]
+    assert "no array" in reasons["archive"]
+    assert "one side is too short" in reasons["thin"]
+    assert "no image: Image size (400000000 pixels) exceeds limit" in reasons["bomb"]
+    with pytest.raises(ValueError, match="a dict is neither an array nor a path"):
+        list(predictor([{}]))
+
+
+def _make_bomb():
+    """A PNG of a few bytes whose header says that it has 400 million pixels."""
+    from struct import pack
+    from zlib import crc32
+
+    head = b"IHDR" + pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    data = b"IDATx"
+    chunks = [pack(">I", len(c) - 4) + c + pack(">I", crc32(c)) for c in (head, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_files_have_the_values_that_training_loaded(tmp_path):
+    from convnextv2.images import LoadImage
+
+    rng = np.random.default_rng(0)
+    for bands in (3, 2, 1):
+        for order, found, dtype in [
+            *[("rgb", np.uint16, "uint8"), ("bgr", np.uint8, "uint16")],
+            ("rgb", np.float64, "float32"),
+        ]:
+            path = tmp_path / "a.npy"
+            np.save(path, rng.integers(0, 256, (40, 40, bands)).astype(found))
+            expected = LoadImage(bands, order, dtype)({"img_path": str(path)})["img"]
+            predictor = runtime.Predictor(Features(channels=bands, channel_order=order))
+            predictor.about["image"]["dtype"] = dtype
+            (one,) = predictor(path)
+            features = one.sample.features.transpose(1, 2, 0)
+            assert np.array_equal(features, expected.astype(np.float32))
+            flipped = order == "rgb" and bands == 3
+            assert np.array_equal(one.image, expected[..., ::-1] if flipped else expected)
+    np.save(path, np.zeros((40, 40, 1), np.float32))
+    with pytest.raises(ValueError, match="values of type float32, expected uint8"):
+        list(runtime.Predictor(Features(channels=1))(path))
+    grey = tmp_path / "grey.png"
+    cv2.imwrite(str(grey), rng.integers(0, 256, (40, 40), np.uint8))
+    expected = LoadImage(1, "rgb", "uint8")({"img_path": str(grey)})["img"]
+    (one,) = runtime.Predictor(Features(channels=1))(grey)
+    assert np.array_equal(one.image, expected)
+
+
+@pytest.mark.parametrize("text", ["[]", "no json", "[" * 100_000, '{"form": "1"}', None, "null"])
+def test_a_file_that_says_nothing_of_itself_is_refused(text):
+    with pytest.raises(ValueError, match=r"a\.onnx was not written by this version's"):
+        runtime.read_about(text, "a.onnx")
+
+
+def test_what_a_file_lacks_is_named():
+    assert runtime.read_about(json.dumps(ABOUT), "a.onnx") == ABOUT
+    image = ABOUT["image"]
+    for wrong, name in [
+        ({"palette": None}, "palette"),
+        ({"kind": "dreams"}, "kind 'dreams'"),
+        ({"image": []}, "image.channels, image.channel_order, image.steps, image.smallest"),
+        ({"image": {**image, "steps": [{"step": "spin"}]}}, "image.steps 'spin'"),
+        ({"image": {**image, "steps": [7]}}, "image.steps '7'"),
+        ({"kind": "objects"}, "mask_threshold"),
+    ]:
+        with pytest.raises(ValueError, match=f"what is needed to run it: {name}$"):
+            runtime.read_about(json.dumps({**ABOUT, **wrong}), "a.onnx")
+    without = {name: value for name, value in ABOUT.items() if name != "windows"}
+    with pytest.raises(ValueError, match=r": windows$"):
+        runtime.read_about(json.dumps(without), "a.onnx")
 
 
 def test_images_are_resized_as_opencv_does_it():

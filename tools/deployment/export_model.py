@@ -63,6 +63,8 @@ def main() -> None:
         raise InputError(f"{args.config}: its model is of none of this project's tasks")
     exportable = task.make_exportable(cfg, args.checkpoint)
     images = read_images(exportable.about["image"], cfg, args.images)
+    if exportable.about.get("nms", {}).get("in_place_of_soft_nms"):
+        print("soft-NMS becomes a hard one at an overlap of .5, which lowers the AP a little")
     out = Path(args.out)
     for what, found, allowed in export(exportable, out, args.to, images, args.weights):
         print(f"{what}: at most {found:.2g} from torch's, and {allowed:.2g} is allowed")
