@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from convnextv2.files import AtomicLocalBackend, written_whole
+from convnextv2.files import AtomicLocalBackend, printable
 from convnextv2.pictures import to_rgb, write_png
 from convnextv2.results import Prediction, ResultsFile, ResultsWriter, TrainedModel
+from convnextv2.scalars import write_table
 from convnextv2.words import label_words
 
 from .draw import caption
@@ -43,8 +43,8 @@ class ClassesWriter(ResultsWriter):
         """Write the best classes of one image."""
         best = find_best(prediction.sample, self.classes)
         self._file.add([{"image_id": number, "file_name": name, "classes": best}])
-        pairs = [value for one in best for value in (one["class"], one["score"])]
-        self._rows.append([name, *pairs])
+        pairs = [value for one in best for value in (printable(one["class"]), one["score"])]
+        self._rows.append([printable(name), *pairs])
         if len(self._tiles) < SHEET:
             self._tiles.append(_make_tile(prediction, self.classes))
 
@@ -54,11 +54,7 @@ class ClassesWriter(ResultsWriter):
         if not self._rows:
             return
         header = [f"{word}_{i}" for i in range(1, MOST + 1) for word in ("class", "score")]
-        with (
-            written_whole(self.folder / "results.csv") as partial,
-            open(partial, "w", newline="") as file,
-        ):
-            csv.writer(file).writerows([["file_name", *header], *self._rows])
+        write_table(self.folder / "results.csv", ["file_name", *header], self._rows)
         write_png(_join(self._tiles), self.folder / "sheet.png")
 
     def describe(self) -> str:
@@ -89,7 +85,9 @@ class ClassResults(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there is no score."""
-        content = json.dumps(results, indent=1, ensure_ascii=False).encode()
+        text = json.dumps(results, indent=1, ensure_ascii=False)
+        # Bytes of a name that are no UTF-8 become json's own escapes.
+        content = text.encode("utf-8", "backslashreplace")
         AtomicLocalBackend().put(content, self.folder / "results.classes.json")
         return {}
 

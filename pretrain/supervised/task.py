@@ -82,7 +82,8 @@ class Classification(PredictingTask):
     ) -> np.ndarray:
         """Below the picture the names of the best classes, and the true one's where it is known.
 
-        The best one is named whatever it scores.
+        The best one is named whatever it scores. The line of another that scores less than
+        `score_thr` stays empty, as all frames of a video must be of one size.
         """
         from convnextv2.words import label_words
 
@@ -92,11 +93,11 @@ class Classification(PredictingTask):
         if not names:
             return picture.copy()
         words = label_words(tuple(names))
-        lines = [
-            (f"{one['score']:.2f} {words[one['label']]}", dark(palette, one["label"]))
-            for number, one in enumerate(find_best(sample, names))
-            if number == 0 or one["score"] >= score_thr
-        ]
+        lines = []
+        for number, one in enumerate(find_best(sample, names)):
+            shown = number == 0 or one["score"] >= score_thr
+            text = f"{one['score']:.2f} {words[one['label']]}" if shown else ""
+            lines.append((text, dark(palette, one["label"])))
         if "gt_label" in sample:
             lines.append((f"true: {words[int(sample.gt_label)]}", (0, 0, 0)))
         return caption(picture, lines)

@@ -64,8 +64,23 @@ def test_pictures_name_what_was_found_and_what_is_true(sample):
     plain = TASK.draw_found(picture, sample, palette)
     assert (plain == picture).all()
     named = TASK.draw_found(picture, sample, palette, names=NAMES, score_thr=0.2)
-    assert named.shape == (150 + 3 * 18 + 4, 200, 3)  # enlarged; two classes and the true one
+    assert named.shape == (150 + 6 * 18 + 4, 200, 3)  # enlarged; five lines and the true one
     assert (named[150:] < 255).any()
+    # Frames of a video are of one size, however many classes score enough.
+    fewer = TASK.draw_found(picture, sample, palette, names=NAMES, score_thr=0.9)
+    assert fewer.shape == named.shape
+    assert (fewer != named).any()
+
+
+def test_names_that_are_no_text_are_written_all_the_same(tmp_path, sample):
+    odd = "caf\udce9.jpg"  # bytes of another encoding, as os.listdir gives them
+    with ClassesWriter(SimpleNamespace(classes=NAMES), tmp_path) as writer:
+        writer.add(Prediction(odd, np.zeros((40, 60, 3), np.uint8), sample), 1, odd)
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 2
+    metric = ClassResults(tmp_path, NAMES)
+    metric.process({}, [{"img_path": odd, "pred_scores": sample.pred_scores}])
+    metric.evaluate(1)
+    assert len(json.loads((tmp_path / "results.classes.json").read_text())) == 1
 
 
 def test_review_counts_who_was_taken_for_whom(sample):
