@@ -1,7 +1,7 @@
 """A segmenter as a network that leaves this project: images to logits of their size.
 
 What comes before (resizing) and after (windows, the image's own size, the label of the largest
-logit) does `convnextv2/runtime.py`, by the words of `about`.
+logit) does `convnextv2/runtime/`, by the words of `about`.
 """
 
 from __future__ import annotations

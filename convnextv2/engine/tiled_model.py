@@ -68,8 +68,12 @@ class TiledModel(BaseTTAModel):
         return samples
 
     def merge_preds(self, data_samples_list: list) -> list:
-        """Not called: tiles are no variants of the image."""
-        raise NotImplementedError
+        """Refuse: mmengine's class asks for it, but tiles are no variants of the image.
+
+        Raises:
+            TypeError: Always; `test_step` puts tiles together, one after the other.
+        """
+        raise TypeError("tiles are put together by test_step, and are no variants of an image")
 
 
 def use_tiles(cfg: Config, tile_size: int, overlap: int) -> None:

@@ -64,7 +64,7 @@ def test_a_segmenter_runs_where_two_packages_are(cwd, untrained, photos, tmp_pat
     assert "compared with torch on 3 images" in output
     assert "torchvision" not in output
     files = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".txt")
-    assert files == ["convnextv2_runtime.py", "model.onnx"]
+    assert files == ["convnextv2_runtime", "model.onnx"]
 
     names = [f"image{number}.npy" for number in range(len(photos))]
     for name, image in zip(names, photos, strict=True):

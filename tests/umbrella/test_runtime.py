@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ import torch
 from PIL import Image
 
 from convnextv2 import runtime
+from convnextv2.runtime import resizing, results
 
-RUNTIME = Path(runtime.__file__)
+RUNTIME = Path(runtime.__file__).parent
 ABOUT = {
     "form": runtime.FORM,
     "task": "segmentation",
@@ -76,7 +78,7 @@ def model(tmp_path):
 
 
 def test_two_packages_are_enough(model, tmp_path):
-    (tmp_path / "convnextv2_runtime.py").write_bytes(RUNTIME.read_bytes())
+    shutil.copytree(RUNTIME, tmp_path / "convnextv2_runtime")
     np.save(tmp_path / "a.npy", np.full((20, 30, 3), 200, np.uint8))
     (tmp_path / "a.png").write_bytes(b"a picture")
     script = BLOCKED.format(allowed="'convnextv2_runtime', 'numpy', 'onnxruntime', 'json'") + (
@@ -230,13 +232,13 @@ def test_images_are_resized_as_opencv_does_it():
         for channels in (1, 3, 4):
             image = rng.integers(0, 256, (*shape, channels), np.uint8)
             expected = cv2.resize(image, size[::-1]).reshape(*size, channels)
-            assert np.array_equal(runtime.resize(image, size), expected), (shape, size, channels)
+            assert np.array_equal(resizing.resize(image, size), expected), (shape, size, channels)
         deep = rng.integers(0, 65536, (*shape, 2), np.uint16)
-        apart = np.abs(runtime.resize(deep, size).astype(int) - cv2.resize(deep, size[::-1]))
+        apart = np.abs(resizing.resize(deep, size).astype(int) - cv2.resize(deep, size[::-1]))
         assert apart.max() <= 4
         floats = rng.random((*shape, 2), np.float32)
         np.testing.assert_allclose(
-            runtime.resize(floats, size), cv2.resize(floats, size[::-1]), atol=1e-5
+            resizing.resize(floats, size), cv2.resize(floats, size[::-1]), atol=1e-5
         )
 
 
@@ -247,20 +249,24 @@ def test_images_are_resized_as_pillow_does_it():
     for shape, size in [*sizes, ((90, 64), (24, 32)), ((5, 5), (1, 9))]:
         image = rng.integers(0, 256, (*shape, 3), np.uint8)
         picture = Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)
-        apart = np.abs(runtime.resize_bicubic(image, size).astype(int) - np.asarray(picture))
+        apart = np.abs(resizing.resize_bicubic(image, size).astype(int) - np.asarray(picture))
         assert apart.max() <= (0 if (shape, size) in sizes else 2), (shape, size)
         band = rng.random(shape, np.float32) * 1000
         picture = Image.fromarray(band).resize(size[::-1], Image.Resampling.BICUBIC)
-        found = runtime.resize_bicubic(band[..., None], size)[..., 0]
+        found = resizing.resize_bicubic(band[..., None], size)[..., 0]
         np.testing.assert_allclose(found, np.asarray(picture), rtol=1e-4, atol=1e-2)
 
 
 def test_the_middle_is_cut_out():
     image = np.arange(70).reshape(7, 10, 1)
-    assert runtime.crop_centre(image, (3, 4))[..., 0].tolist()[0] == [23, 24, 25, 26]
-    shorter = runtime.resize_shorter(np.zeros((100, 300, 3), np.uint8), (56, 56), 0.875)
+    assert resizing.crop_centre(image, (3, 4))[..., 0].tolist()[0] == [23, 24, 25, 26]
+    shorter = resizing.resize_shorter(np.zeros((100, 300, 3), np.uint8), (56, 56), 0.875)
     assert shorter.shape == (64, 192, 3)
-    assert runtime.resize_shorter(shorter.transpose(1, 0, 2), (56, 56), 0.875).shape == (192, 64, 3)
+    assert resizing.resize_shorter(shorter.transpose(1, 0, 2), (56, 56), 0.875).shape == (
+        192,
+        64,
+        3,
+    )
 
 
 def test_sizes_are_mmcvs():
@@ -269,18 +275,18 @@ def test_sizes_are_mmcvs():
         image = np.zeros((*shape, 1), np.uint8)
         for scale in ((1333, 800), (96, 64), (64, 96), (512, 512)):
             expected = mmcv.rescale_size(shape[::-1], scale)[::-1]
-            assert runtime.resized_size(shape, scale, None, True) == expected
-            assert runtime.resized_size(shape, scale, None, False) == scale[::-1]
+            assert resizing.resized_size(shape, scale, None, True) == expected
+            assert resizing.resized_size(shape, scale, None, False) == scale[::-1]
         expected = mmcv.imrescale(image, 0.5).shape[:2] if min(shape) > 1 else None
         if expected:
-            assert runtime.resized_size(shape, None, (0.5, 0.5), False) == expected
+            assert resizing.resized_size(shape, None, (0.5, 0.5), False) == expected
 
 
 def test_maps_are_resized_as_torch_does_it():
     maps = torch.randn(3, 9, 14, generator=torch.Generator().manual_seed(0))
     for size in ((9, 14), (20, 30), (5, 3), (1, 1), (64, 64)):
         expected = torch.nn.functional.interpolate(maps[None], size, mode="bilinear")[0]
-        np.testing.assert_allclose(runtime.resize_maps(maps.numpy(), size), expected, atol=1e-5)
+        np.testing.assert_allclose(resizing.resize_maps(maps.numpy(), size), expected, atol=1e-5)
 
 
 def test_masks_are_pasted_as_mmdet_does_it():
@@ -294,7 +300,7 @@ def test_masks_are_pasted_as_mmdet_does_it():
     masks = torch.rand(60, 1, 28, 28, generator=rng)
     masks = torch.nn.functional.avg_pool2d(masks, 7, 1, 3)
     expected = _do_paste_mask(masks, boxes, 50, 70, skip_empty=False)[0] >= 0.5
-    found = runtime.paste(masks[:, 0].numpy(), boxes.numpy(), (50, 70), 0.5)
+    found = results.paste(masks[:, 0].numpy(), boxes.numpy(), (50, 70), 0.5)
     assert found.any()
     assert (found != expected.numpy()).mean() < 1e-4
 

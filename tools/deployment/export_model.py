@@ -2,8 +2,9 @@
 
 ONNX with standard operators only, for any batch and size of images: UperNet, Faster, Mask and
 Cascade R-CNN, classifiers, and the encoder of FCMAE as a feature extractor. The file says of itself
-how images are prepared, its classes and its thresholds; convnextv2_runtime.py, which is written
-beside it, runs it by numpy and onnxruntime alone. --to torch writes torch.export's program instead.
+how images are prepared, its classes and its thresholds; convnextv2_runtime, a folder that is
+written beside it, runs it by numpy and onnxruntime alone. --to torch writes torch.export's program
+instead.
 
 The file gets its name only when its results on real images are those of torch: the first images of
 the config's data, or those of --images.
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from convnextv2.exports import Difference, Exportable
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-RUNTIME = "convnextv2_runtime.py"
+RUNTIME = "convnextv2_runtime"
 
 
 def main() -> None:
@@ -125,7 +126,8 @@ def export(
         write(exportable, partial, kind, weights)
         differences = verify(exportable, partial, kind, images)
     if kind == "onnx":
-        AtomicLocalBackend().put(Path(runtime.__file__).read_bytes(), out.with_name(RUNTIME))
+        for file in Path(runtime.__file__).parent.glob("*.py"):
+            AtomicLocalBackend().put(file.read_bytes(), out.with_name(RUNTIME) / file.name)
     return differences
 
 
