@@ -1,20 +1,8 @@
 # As imagenet_1k at 384, where the evaluation warps the whole image to the square.
 _base_ = './imagenet_1k.py'
 
-train_pipeline = [
-    dict(type='convnextv2.LoadImage'),
-    dict(type='convnextv2.RandomResizedCrop', size=384, scale=(0.08, 1.0)),
-    dict(type='convnextv2.RandomFlips', horizontal=0.5),
-    dict(
-        type='convnextv2.RandAugment',
-        magnitude=9,
-        magnitude_std=0.5,
-        num_ops=2,
-        interpolations=('bicubic',),
-    ),
-    dict(type='convnextv2.RandomErasing', prob=0.25),
-    dict(type='convnextv2.PackClassInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].update(size=384)
 val_pipeline = [
     dict(type='convnextv2.LoadImage'),
     dict(type='convnextv2.Warp', size=384),

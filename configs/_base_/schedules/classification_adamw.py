@@ -8,3 +8,8 @@ optim_wrapper = dict(
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
 )
 auto_scale_lr = dict(enable=True, base_batch_size=256)
+# A child fills in the ends, or takes the warm-up out.
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True),
+]

@@ -5,25 +5,9 @@ _base_ = './classification_adamw.py'
 optim_wrapper = dict(
     optimizer=dict(lr=2.5e-4, weight_decay=0.05),
 )
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=20,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=1e-6 / 4e-3,  # as the released code ends
-        by_epoch=True,
-        begin=20,
-        end=600,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(end=20)
+# The rate ends at 1e-6 for its batch, as in the released code.
+param_scheduler[-1].update(eta_min_ratio=1e-6 / 4e-3, begin=20, end=600)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=600, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
 custom_hooks = [dict(type='convnextv2.EMAHook', momentum=1e-4)]

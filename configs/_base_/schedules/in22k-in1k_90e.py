@@ -5,17 +5,8 @@ optim_wrapper = dict(
     optimizer=dict(lr=2.5e-5, weight_decay=1e-8),
     paramwise_cfg=dict(decay_rate=0.9, decay_type='block_wise'),
 )
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=1e-6 / 5e-5,  # as the released code ends
-        by_epoch=True,
-        begin=0,
-        end=90,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler[1:]
+# The rate ends at 1e-6 for its batch, as in the released code.
+param_scheduler[-1].update(eta_min_ratio=1e-6 / 5e-5, begin=0, end=90)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=90, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
 custom_hooks = [dict(type='convnextv2.EMAHook', momentum=1e-4)]

@@ -5,22 +5,8 @@ optim_wrapper = dict(
     optimizer=dict(lr=2.5e-4, weight_decay=0.05),
     paramwise_cfg=dict(decay_rate=0.8, decay_type='layer_wise'),
 )
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=5,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=1e-6 / 4e-3,  # as the released code ends
-        by_epoch=True,
-        begin=5,
-        end=90,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(end=5)
+# The rate ends at 1e-6 for its batch, as in the released code.
+param_scheduler[-1].update(eta_min_ratio=1e-6 / 4e-3, begin=5, end=90)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=90)
