@@ -1,5 +1,6 @@
 """Objects cut into tiles come back as they were: a perfect predictor is the oracle."""
 
+import itertools
 import random
 
 import cv2
@@ -141,6 +142,27 @@ def test_touching_neighbours_stay_two_and_classes_apart():
     assert len(join_pieces(GRID, [left, right])) == 2
     assert len(join_pieces(GRID, [left, left._replace(tile=1, label=1)])) == 2
     assert len(join_pieces(GRID, [left, left._replace(tile=1)])) == 1
+
+
+def test_neighbours_that_overlap_a_little_in_the_strip_stay_two():
+    left, right = piece(0, 60, 20, 92, 50), piece(1, 89, 20, 120, 50)
+    assert len(join_pieces(GRID, [left, right])) == 2
+
+
+def test_what_agrees_equally_well_is_chosen_by_what_it_is():
+    """Two pieces of one tile fit one of the other; whichever came first."""
+    one, other = piece(0, 60, 20, 95, 50), piece(0, 60, 22, 95, 52)
+    seen = piece(1, 80, 21, 96, 51, 0.8)
+    expected = join_pieces(GRID, [one, other, seen])
+    for order in itertools.permutations([one, other, seen]):
+        assert join_pieces(GRID, order) == expected
+
+
+def test_a_tile_that_holds_an_object_shows_it_better_than_the_reduced_whole():
+    reduced, seen = piece(WHOLE_IMAGE, 20, 20, 60, 60, 0.9), piece(0, 21, 21, 58, 60, 0.6)
+    (found,) = join_pieces(GRID, [reduced, seen])
+    assert found.box == seen.box
+    assert found.score == 0.9
 
 
 def test_an_object_that_a_tile_saw_whole_is_as_that_tile_saw_it():
