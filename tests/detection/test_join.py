@@ -196,6 +196,14 @@ def test_an_object_larger_than_a_tile_is_as_the_reduced_whole_shows_it():
     assert [f.score for f in found] == [0.9, 0.9]
 
 
+def test_of_the_reduced_whole_what_tiles_hold_anyway_is_left_out():
+    joiner = ObjectsJoiner(GRID)  # overlap 20; here of a third of the pixels on a side
+    boxes = torch.tensor([[1.0, 2, 7, 8], [10, 2, 17, 8]])  # 18 and 21 pixels long
+    found = InstanceData(bboxes=boxes, scores=torch.ones(2), labels=torch.zeros(2).long())
+    joiner.add_reduced(BaseDataElement(pred_instances=found), 3)
+    assert [piece.box for piece in joiner.pieces] == [(30, 6, 51, 24)]
+
+
 def test_masks_are_kept_as_the_image_has_them():
     from convnextv2.detection.coco import decode_mask
 
