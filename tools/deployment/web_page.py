@@ -89,7 +89,7 @@ def launch(page: Any, host: str, port: int, wait: bool = True) -> str:
     import gradio as gr
     from starlette.middleware import Middleware
 
-    from convnextv2.tools.deployment.page.limits import LimitedBody
+    from convnextv2.tools.deployment.page.limits import Limits
 
     page.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
     _, address, _ = page.launch(
@@ -105,7 +105,7 @@ def launch(page: Any, host: str, port: int, wait: bool = True) -> str:
         # Fonts of the system: gradio's own come from another server.
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         app_kwargs={
-            "middleware": [Middleware(LimitedBody, most=MOST_BYTES)],
+            "middleware": [Middleware(Limits, most=MOST_BYTES)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -1,7 +1,7 @@
 """How the page looks, on gradio.
 
-Nothing that a visitor sends is opened by gradio: files go to the project's own reader, which takes
-images alone, and addresses are refused.
+A visitor's files are not opened by gradio: they go to the project's own reader, which takes images
+alone. Addresses are refused, see `limits`.
 """
 
 from __future__ import annotations
@@ -30,36 +30,6 @@ KEPT = 3600  # seconds that files and results are kept
 TILES = (128, 2048)  # sides to choose from
 LONGEST = 448  # pixels of a side of what FCMAE sees
 HEIGHT = 420  # of a picture
-
-
-class UploadedImage(gr.Image):
-    """A picture that a visitor gives as a file or by camera; its value is the file's path."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> str | None:
-        """The path of the uploaded file, which nobody has opened yet.
-
-        Raises:
-            Error: It is an address, or data in the message itself.
-        """
-        if payload is None:
-            return None
-        if (payload.url or "").startswith("data:") or not payload.path:
-            raise gr.Error("Upload a file")
-        return payload.path
-
-    async def async_move_resource_to_block_cache(
-        self, url_or_file_path: str | Path | None
-    ) -> str | None:
-        """As gradio does it, but nothing is fetched.
-
-        Raises:
-            Error: It is an address.
-        """
-        if url_or_file_path and "://" in str(url_or_file_path):
-            raise gr.Error("Addresses are not fetched: upload a file")
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
 
 
 def make_predictor_page(
@@ -94,13 +64,10 @@ def make_predictor_page(
         view = gr.State(None, time_to_live=KEPT)
         with gr.Row():
             with gr.Column():
-                upload = _make_upload()
-                _add_examples(examples, upload)
+                path = _add_sources(examples)
             with gr.Column():
-                out = gr.Image(
-                    label="found", interactive=False, height=HEIGHT, elem_id="found", format="png"
-                )
-                hint = gr.Markdown("Drop a picture, take one, or choose an example.")
+                out = _make_picture("found", "found")
+                hint = gr.Markdown("Drop a picture, choose an example, or take one.")
                 thr = gr.Slider(
                     0.05, 0.95, score_thr, step=0.05, label="score from", visible=has_scores
                 )
@@ -115,11 +82,18 @@ def make_predictor_page(
                     visible=has_tiles,
                 )
         with gr.Row():
-            table = gr.Dataframe(headers=list(kind.columns), label="in rows", interactive=False)
-            files = gr.File(label="to take away", interactive=False, file_count="multiple")
+            with gr.Column():
+                table = gr.Dataframe(
+                    headers=list(kind.columns),
+                    label="in rows",
+                    interactive=False,
+                    max_height=HEIGHT,
+                )
+            with gr.Column():
+                files = gr.File(label="to take away", interactive=False, file_count="multiple")
         looks, shown = [view, thr, chosen], [out, table, files, hint]
-        for event in (upload.change, tile.release):
-            event(find, [upload, tile], view, concurrency_limit=1).then(show, looks, shown)
+        for event in (path.change, tile.release):
+            event(find, [path, tile], view, concurrency_limit=1).then(show, looks, shown)
         gr.on([thr.release, chosen.change], show, looks, shown)
     return page
 
@@ -157,22 +131,18 @@ def make_hiding_page(hider: Hider, title: str, examples: list[str]) -> gr.Blocks
         image, mask = gr.State(None, time_to_live=KEPT), gr.State(None, time_to_live=KEPT)
         with gr.Row():
             with gr.Column():
-                upload = _make_upload()
-                _add_examples(examples, upload)
+                path = _add_sources(examples)
             with gr.Column():
-                settings = {"interactive": False, "height": HEIGHT, "format": "png"}
-                visible = gr.Image(
-                    label="visible: click to hide or show a patch", elem_id="visible", **settings
-                )
+                visible = _make_picture("visible: click to hide or show a patch", "visible")
                 ratio = gr.Slider(0.05, 0.95, hider.mask_ratio, step=0.05, label="hidden")
                 again = gr.Button("Draw other patches")
                 share = gr.Markdown()
         with gr.Row():
-            made = gr.Image(label="reconstruction", elem_id="made", **settings)
-            both = gr.Image(label="with what is visible", **settings)
+            made = _make_picture("reconstruction", "made")
+            both = _make_picture("with what is visible", "both")
         shown = [visible, made, both, share]
-        for event in (upload.change, ratio.release, again.click):
-            drawn = event(start, [upload, ratio], [image, mask], concurrency_limit=1)
+        for event in (path.change, ratio.release, again.click):
+            drawn = event(start, [path, ratio], [image, mask], concurrency_limit=1)
             drawn.then(show, [image, mask], shown, concurrency_limit=1)
         clicked = visible.select(toggle, [image, mask], mask)
         clicked.then(show, [image, mask], shown, concurrency_limit=1)
@@ -210,12 +180,40 @@ def _page(title: str) -> gr.Blocks:
     return page
 
 
-def _make_upload() -> UploadedImage:
-    return UploadedImage(
-        label="picture", sources=["upload", "webcam"], height=HEIGHT, elem_id="upload"
-    )
-
-
-def _add_examples(examples: list[str], upload: UploadedImage) -> None:
+def _add_sources(examples: list[str]) -> gr.State:
+    """Where pictures come from; returns the path of the one chosen last."""
+    path = gr.State(None, time_to_live=KEPT)
+    upload = gr.File(label="drop a picture", height=140, elem_id="upload")
+    upload.change(lambda file: file, upload, path)
     if examples:
-        gr.Examples([[path] for path in examples], [upload], label="examples")
+        shown = gr.Gallery(
+            examples,
+            label="examples",
+            columns=4,
+            height=200,
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            elem_id="examples",
+        )
+
+        def choose(event: gr.SelectData) -> str:
+            return examples[event.index]
+
+        shown.select(choose, None, path)
+    with gr.Accordion("camera", open=False):
+        camera = gr.Image(sources=["webcam"], type="filepath", image_mode=None, show_label=False)
+        camera.change(lambda file: file, camera, path)
+    return path
+
+
+def _make_picture(label: str, elem_id: str) -> gr.Image:
+    """A picture that the model has made."""
+    return gr.Image(
+        label=label,
+        elem_id=elem_id,
+        interactive=False,
+        height=HEIGHT,
+        format="png",
+        buttons=["download", "fullscreen"],  # not the one that shares by another server
+    )

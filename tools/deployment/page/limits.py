@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,8 +11,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class LimitedBody:
-    """ASGI middleware that answers 413 to requests of more bytes than a limit.
+class Limits:
+    """ASGI middleware that refuses requests of more bytes than a limit, and addresses for files.
+
+    gradio would fetch an address that stands in the place of a file, and decode a file that lies in
+    a message; files have to be uploaded.
 
     Args:
         app: The application.
@@ -22,29 +26,83 @@ class LimitedBody:
         self.app, self.most = app, most
 
     async def __call__(self, scope: dict, receive: Receive, send: Send) -> None:
-        """Pass a request on, and count what comes."""
+        """Pass a request on, or answer 413 or 400."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.most:
-            await _refuse(send)
+            await _refuse(send, 413, "more bytes than this page takes")
             return
-        count = 0
-
-        async def counted() -> Message:
-            nonlocal count
-            message = await receive()
-            count += len(message.get("body", b""))
-            if count > self.most:  # of a body whose length was not said
-                return {"type": "http.disconnect"}
-            return message
-
-        await self.app(scope, counted, send)
+        receive = _Counted(receive, self.most)
+        if b"json" in headers.get(b"content-type", b""):
+            body = await _read(receive)
+            if body is None or _has_address(body):
+                await _refuse(send, 400, "files have to be uploaded; addresses are not fetched")
+                return
+            receive = _Replayed(receive, body)
+        await self.app(scope, receive, send)
 
 
-async def _refuse(send: Send) -> None:
-    start = {"type": "http.response.start", "status": 413}
+class _Counted:
+    """Messages of a request, which is ended where it is too long: its length may be a lie."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self.receive, self.left = receive, most
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        self.left -= len(message.get("body", b""))
+        return message if self.left >= 0 else {"type": "http.disconnect"}
+
+
+class _Replayed:
+    """A body that was read, once more."""
+
+    def __init__(self, receive: Receive, body: bytes) -> None:
+        self.receive, self.body = receive, body
+
+    async def __call__(self) -> Message:
+        if self.body is None:
+            return await self.receive()
+        body, self.body = self.body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """A whole body; None if it ended too early."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _has_address(body: bytes) -> bool:
+    """Whether a message names an address, or holds data, in the place of a file."""
+    try:
+        rest = [json.loads(body)] if body else []
+    except (ValueError, RecursionError):
+        return True  # what gradio reads in it, nobody knows
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            path, url = value.get("path"), value.get("url")
+            if isinstance(path, str) and ("://" in path or path.startswith("data:")):
+                return True
+            if isinstance(url, str) and url.startswith("data:"):
+                return True
+            rest += value.values()
+        elif isinstance(value, list):
+            rest += value
+    return False
+
+
+async def _refuse(send: Send, status: int, text: str) -> None:
+    start = {"type": "http.response.start", "status": status}
     await send({**start, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"more bytes than this page takes"})
+    await send({"type": "http.response.body", "body": text.encode()})

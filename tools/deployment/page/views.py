@@ -18,10 +18,11 @@ from convnextv2.windows import Windows, open_windows, read_reduced
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from convnextv2.detection.box_masks import BoxMask
     from convnextv2.detection.join import FoundObject
     from convnextv2.predictor import Predictor
 
-PICTURE_SIDE = 1600  # pixels at most of what is drawn
+SIDES = 800, 1600  # pixels at least and at most of what is drawn, so that words can be read
 MOST_PIXELS = 100_000_000  # of an image
 MOST_ROWS = 200
 OVERLAP = 0.15  # of a tile
@@ -34,8 +35,9 @@ class Photograph(NamedTuple):
     shape: tuple[int, int]
     """(H, W) of the file."""
     picture: np.ndarray
-    """(h, w, 3) RGB, of which a side has 1 / factor of the image's pixels."""
-    factor: int
+    """(h, w, 3) RGB."""
+    scale: float
+    """Pixels of the picture for one of the image, on a side."""
     place: Place | None
 
 
@@ -88,15 +90,15 @@ class ObjectsView(View):
 
         from convnextv2.words import label_words, write_words
 
-        picture, factor = self.photograph.picture.copy(), self.photograph.factor
+        picture, scale = self.photograph.picture.copy(), self.photograph.scale
         words = label_words(tuple(self.classes))
         for found in reversed(self._choose(score_thr)):  # the best on top
             colour = tuple(self.palette[found.label])
-            x0, y0, x1, y1 = (round(side / factor) for side in found.box)
+            x0, y0, x1, y1 = (round(side * scale) for side in found.box)
             if "masks" in layers and found.mask is not None and found.mask.area:
-                _fill(picture, found, factor, colour)
+                _fill(picture, found.mask, scale, colour)
             if "boxes" in layers:
-                cv2.rectangle(picture, (x0, y0), (x1, y1), colour, 2, cv2.LINE_AA)
+                cv2.rectangle(picture, (x0, y0), (x1, y1), colour, 1, cv2.LINE_AA)
             if "names" in layers:
                 text = f"{words[found.label]} {found.score:.2f}"
                 write_words(picture, text, (x0, max(y0 - 3, 9)), colour)
@@ -146,11 +148,11 @@ class LabelsView(View):
 
         if "labels" not in layers:
             return self.photograph.picture.copy()
-        height, width, _ = self.photograph.picture.shape
-        middle = self.photograph.factor // 2
         rows, columns = (
-            np.minimum(np.arange(shown) * self.photograph.factor + middle, side - 1)
-            for shown, side in zip((height, width), self.labels.shape, strict=True)
+            np.minimum((np.arange(shown) + 0.5) // self.photograph.scale, side - 1).astype(int)
+            for shown, side in zip(
+                self.photograph.picture.shape[:2], self.labels.shape, strict=True
+            )
         )
         labels = self.labels[rows[:, None], columns]
         names = self.classes if "names" in layers else ()
@@ -224,9 +226,8 @@ def look(predictor: Predictor, path: str, tile_size: int = 0) -> View:
                 f"{Path(path).name}: {width} x {height} pixels; this page takes up to "
                 f"{MOST_PIXELS // 10**6} megapixels, tools/infer.py --tile any"
             )
-        small, factor = read_reduced(windows, PICTURE_SIDE)
-        picture = to_rgb(small)
-        photograph = Photograph(Path(path).name, windows.shape, picture, factor, read_place(path))
+        picture, scale = _make_picture(windows)
+        photograph = Photograph(Path(path).name, windows.shape, picture, scale, read_place(path))
         found = _find(predictor, windows, tile_size)
     view: Any = VIEWS[predictor.task.name]
     return view(photograph, predictor.classes, predictor.palette, found)
@@ -248,18 +249,29 @@ def _find(predictor: Predictor, windows: Windows, tile_size: int) -> Any:
     return joiner.join()
 
 
-def _fill(picture: np.ndarray, found: FoundObject, factor: int, colour: tuple) -> None:
+def _make_picture(windows: Windows) -> tuple[np.ndarray, float]:
+    """The image, of a size to be looked at, and its scale."""
+    import cv2
+
+    small, factor = read_reduced(windows, SIDES[1])
+    picture = to_rgb(small)
+    times = -(-SIDES[0] // max(picture.shape[:2])) if factor == 1 else 1
+    if times > 1:
+        size = picture.shape[1] * times, picture.shape[0] * times
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    return picture, times / factor
+
+
+def _fill(picture: np.ndarray, mask: BoxMask, scale: float, colour: tuple) -> None:
     """Colour an object's mask, in place, with its outline."""
     import cv2
 
-    left, top, right, bottom = found.mask.box
-    mask = found.mask.decode(found.mask.box).astype(np.uint8)
-    x, y = left // factor, top // factor
-    size = max(1, -(-right // factor) - x), max(1, -(-bottom // factor) - y)
-    small = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-    part = picture[y : y + size[1], x : x + size[0]]
-    small = small[: part.shape[0], : part.shape[1]]
-    inside = small > 0
-    part[inside] = (0.6 * part[inside] + 0.4 * np.array(colour)).astype(np.uint8)
-    contours, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA, offset=(x, y))
+    x0, y0, x1, y1 = (round(side * scale) for side in mask.box)
+    size = max(1, x1 - x0), max(1, y1 - y0)
+    pixels = mask.decode(mask.box).astype(np.uint8)
+    shown = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
+    part = picture[y0 : y0 + size[1], x0 : x0 + size[0]]
+    inside = shown[: part.shape[0], : part.shape[1]] > 0
+    part[inside] = (0.65 * part[inside] + 0.35 * np.array(colour)).astype(np.uint8)
+    contours, _ = cv2.findContours(shown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA, offset=(x0, y0))
