@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from convnextv2.detection.join import FoundObject
     from convnextv2.predictor import Predictor
 
-SIDES = 800, 1600  # pixels at least and at most of what is drawn, so that words can be read
+SIDES = 480, 1600  # pixels at least and at most of what is drawn, so that words can be read
 MOST_PIXELS = 100_000_000  # of an image
 MOST_ROWS = 200
 OVERLAP = 0.15  # of a tile
