@@ -175,6 +175,21 @@ def test_analyze_features(folder, monkeypatch):
     }  # fmt: skip
 
 
+def test_random_weights_are_analysed_too(folder, monkeypatch):
+    torch.manual_seed(7)
+    bands = next(iter(torch.load("iter_0.pth").values())).shape[1]
+    torch.save(ConvNeXtV2(SMALL, bands, output_norm=False).state_dict(), "same.pth")
+    options = ["--configs", "config.py", "--untrained", "--seed", 7, "--out", "out"]
+    options += ["--size", 64, "--max-images", 3, "--maps", 0]
+    call(monkeypatch, analyze_features, "images", "iter_0.pth", "same.pth", *options)
+    untrained, other, same = (
+        [row["distance"] for row in read("out/layers.csv") if row["network"] == name]
+        for name in ("untrained", "iter_0", "same")
+    )
+    assert len(untrained) == 5
+    assert untrained == same != other
+
+
 def test_wrong_command_lines_are_sentences(folder, monkeypatch):
     networks = ["images", "iter_0.pth", "iter_1.pth"]
     for options, message in {
@@ -182,6 +197,8 @@ def test_wrong_command_lines_are_sentences(folder, monkeypatch):
         ("--names", "a", "a"): "give different --names",
         ("--names", "a/b", "c"): "without a slash",
         ("--configs", "a", "b", "c"): "one for each of 2 checkpoints",
+        ("--untrained",): "give --configs",
+        ("--untrained", "--configs", "a", "--names", "a", "untrained"): "give different --names",
     }.items():
         with pytest.raises(ValueError, match=message):
             call(monkeypatch, analyze_features, *networks, *options)
