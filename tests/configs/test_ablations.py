@@ -16,6 +16,7 @@ CLASSIFIER = "classifier_convnextv2-base_ablation-{}_in1k"
 RECIPE = CONFIGS / "pretrain/fcmae_convnextv2-base_32xb128-800e_in1k.py"
 FINE_TUNED = FINE_TUNING / "classifier_convnextv2-base_8xb128-100e-fcmae_in1k.py"
 FLOWERS = CONFIGS / "pretrain/fcmae_convnextv2-micro_flowers-600.py"
+NUCLEI = CONFIGS / "pretrain/fcmae_convnextv2-micro_dsb2018-300.py"
 V1_BLOCK = {
     "response_norm.type": "convnextv2.NoResponseNorm",
     "layer_scale.type": "convnextv2.LayerScale",
@@ -90,13 +91,16 @@ for key, (block, start, top1) in OF_FINE_TUNING.items():
         top1,
     )
 # Those that were run here, at a small size.
-OF_FLOWERS = {
-    "fcmae_convnextv1-micro_flowers-600": everywhere(V1_BLOCK),
-    "fcmae_convnextv2-micro_no-grn_flowers-600": norm("NoResponseNorm"),
-    "fcmae_convnextv2-micro_grn-no-residual_flowers-600": norm("GRNVariant", residual=False),
-    "fcmae_convnextv2-micro_batch-grn_flowers-600": OF_V2["batch-grn"][0],
+WITHOUT_GRN = norm("NoResponseNorm")
+RUN_HERE = {
+    "fcmae_convnextv1-micro_flowers-600": (FLOWERS, everywhere(V1_BLOCK)),
+    "fcmae_convnextv2-micro_no-grn_flowers-600": (FLOWERS, WITHOUT_GRN),
+    "fcmae_convnextv2-micro_grn-no-residual_flowers-600": (FLOWERS, OF_V2["grn-no-residual"][0]),
+    "fcmae_convnextv2-micro_batch-grn_flowers-600": (FLOWERS, OF_V2["batch-grn"][0]),
+    "fcmae_convnextv1-micro_dsb2018-300": (NUCLEI, everywhere(V1_BLOCK)),
+    "fcmae_convnextv2-micro_no-grn_dsb2018-300": (NUCLEI, WITHOUT_GRN),
 }
-VARIANTS = ABLATIONS | {name: (FLOWERS, changes, None) for name, changes in OF_FLOWERS.items()}
+VARIANTS = ABLATIONS | {name: (*ablation, None) for name, ablation in RUN_HERE.items()}
 
 
 def find(name):
