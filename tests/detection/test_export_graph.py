@@ -129,6 +129,24 @@ def test_the_graph_finds_what_mmdet_finds(name, images, tmp_path):
             assert difference.found <= 1e-3, difference
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "number"),
+    [("mask-rcnn", (200, 300), 200), ("faster-rcnn", (2000, 1500), 300)],
+)
+def test_many_objects_of_large_images_are_found(name, size, number, tmp_path):
+    cfg = make_config(name, score_thr=0.05, max_per_img=number)
+    cfg.test_dataloader.dataset.pipeline[1] = {"type": "Resize", "scale_factor": 1.0}
+    exportable = ExportableDetector(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    assert exportable.about["image"]["steps"][0]["factor"] == [1.0, 1.0]
+    shape = [side // 8 + 1 for side in size]
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    image = image.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]]
+    (found,) = runtime.Predictor(EagerGraph(exportable))(image)
+    assert len(found.sample.pred_instances) == number
+    for difference in exportable.compare(exportable.predict(image), found.sample):
+        assert difference.found <= difference.allowed, difference
+
+
 def test_by_tiles_it_finds_what_the_model_finds_by_tiles(tmp_path):
     cfg = make_config("mask-rcnn")
     exportable = ExportableDetector(cfg, save_weights(cfg, tmp_path / "a.pth"))

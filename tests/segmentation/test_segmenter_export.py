@@ -92,6 +92,20 @@ def test_the_graph_labels_as_mmseg_does(mode, tmp_path):
     assert len(several) > 1
 
 
+def test_large_images_are_labelled_as_they_are(tmp_path):
+    cfg = make_config()
+    cfg.test_dataloader.dataset.pipeline[1] = {"type": "Resize", "scale_factor": 1.0}
+    exportable = ExportableSegmenter(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    rng = np.random.default_rng(0)
+    for height, width in [(200, 300), (2000, 1500)]:
+        image = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+        image = image.repeat(8, 0).repeat(8, 1)[:height, :width]
+        (found,) = runtime.Predictor(EagerGraph(exportable))(image)
+        (difference,) = exportable.compare(exportable.predict(image), found.sample)
+        assert difference.found <= difference.allowed
+        assert len(np.unique(found.sample.pred_sem_seg.data)) > 1
+
+
 @pytest.mark.parametrize("classes", [3, 1])
 def test_by_tiles_it_labels_as_the_model_does_by_tiles(classes, tmp_path):
     cfg = make_config(classes)

@@ -83,6 +83,23 @@ def test_a_file_gives_what_the_network_gives(kind, tmp_path):
         verify(exportable, path, kind, images)
 
 
+class Mixing(Edges):
+    """Its images know of each other, if there are several."""
+
+    def forward(self, image):
+        found = super().forward(image)
+        return {name: value - value.mean(0) for name, value in found.items()}
+
+
+def test_images_of_one_batch_are_compared_too(tmp_path):
+    exportable, path = ExportableEdges(), tmp_path / "model"
+    exportable.network = Mixing()
+    write(exportable, path, "torch")
+    image = np.random.default_rng(0).integers(0, 256, (70, 80, 3), np.uint8)
+    with pytest.raises(InputError, match=r"no copy of the model\. a feature: "):
+        verify(exportable, path, "torch", [image])
+
+
 def test_weights_that_a_file_cannot_hold_are_refused(tmp_path):
     exportable = ExportableEdges()
     with torch.device("meta"):
