@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from convnextv2 import runtime
+from convnextv2.detection import export, export_ops
 from convnextv2.detection.coco import decode_mask
 from convnextv2.detection.exportable import ExportableDetector, compare_objects
 from convnextv2.detection.tiled import ObjectsJoiner
@@ -174,6 +175,26 @@ def test_by_tiles_it_finds_what_the_model_finds_by_tiles(tmp_path):
     for difference in compare_objects(mine, other):
         assert difference.found <= 1e-3, difference
     assert len(objects[objects.scores > objects.scores[3]].masks) == 3  # the best come first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_runtime_makes_of_regions_of_no_size_does_not_matter(
+    name, images, tmp_path, monkeypatch
+):
+    """OpenVINO makes NaN of them."""
+
+    def spoil(level, numbers, rois, *options):
+        found = export_ops.roi_align(level, numbers, rois, *options)
+        nothing = (rois[:, 2:] <= rois[:, :2]).any(1)
+        return found.masked_fill(nothing[:, None, None, None], float("nan"))
+
+    monkeypatch.setattr(export, "roi_align", spoil)
+    cfg = make_config(name)
+    exportable = ExportableDetector(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    (found,) = runtime.Predictor(EagerGraph(exportable))(images[0])
+    assert len(found.sample.pred_instances)
+    for difference in exportable.compare(exportable.predict(images[0]), found.sample):
+        assert difference.found <= 1e-4, difference
 
 
 def test_an_image_may_have_no_objects(images, tmp_path):
