@@ -86,12 +86,17 @@ def check_image(image: np.ndarray, channels: int) -> None:
         ValueError: It has another shape, no pixels, too long a side, or values that are no numbers.
     """
     check_shape(image, channels)
-    floats = image.dtype.kind == "f"
-    if image.dtype.kind not in "uif" or (floats and not np.isfinite(image).all()):
+    kind = image.dtype.kind
+    if kind not in "uif" or (kind == "f" and not _is_finite(image)):
         raise ValueError(f"values of type {image.dtype} that are no finite numbers")
     short, long = sorted(image.shape[:2])
     if not short or long > MOST_ASPECT * short:
         raise ValueError(f"{image.shape[0]} x {image.shape[1]} pixels: one side is too short")
+
+
+def _is_finite(image: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):  # of more than float32 holds
+        return bool(np.isfinite(image.astype(np.float32, copy=False)).all())
 
 
 def check_shape(image: np.ndarray, channels: int) -> None:

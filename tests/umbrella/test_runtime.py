@@ -126,6 +126,41 @@ def test_what_cannot_be_read_is_left_out_and_named(model, tmp_path):
         runtime.read_about(json.dumps({"form": 99}), model)
 
 
+def test_a_damaged_model_is_refused(model, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    content, path = model.read_bytes(), tmp_path / "b.onnx"
+    for length in (0, 1, len(content) // 3, len(content) // 2, len(content) - 40):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"b\.onnx (is no ONNX model|was not written|takes )"):
+            runtime.Predictor(path)
+    other = onnx.load(model)
+    other.graph.input[0].name = other.graph.node[0].input[0] = "pixels"
+    onnx.save(other, path)
+    with pytest.raises(ValueError, match=r"b\.onnx takes pixels, expected one input, image"):
+        runtime.Predictor(path)
+
+
+def test_arrays_that_are_no_images_are_refused(model):
+    predictor = runtime.Predictor(model)
+    whole = np.zeros((40, 40, 3))
+    for image, reason in [
+        (whole.astype(bool), "values of type bool that are no finite numbers"),
+        (whole.astype(complex), "values of type complex128"),
+        (whole.astype(object), "values of type object"),
+        (whole + np.nan, "values of type float64"),
+        (whole[:0], r"shape \(0, 40, 3\), expected"),
+        (whole[0], r"shape \(40, 3\), expected"),
+        (whole[None], r"shape \(1, 40, 40, 3\), expected"),
+        (np.broadcast_to(np.uint8(0), (3, 10**6, 3)), "3 x 1000000 pixels: one side"),
+        (whole + 1e39, "values of type float64"),  # more than the network's numbers hold
+    ]:
+        with pytest.raises(ValueError, match=f"an array: {reason}"):
+            list(predictor(image))
+    for kind in (np.int64, np.float16, np.uint16):
+        (found,) = predictor((whole + 200).astype(kind))
+        assert (found.sample.pred_sem_seg.data == 1).all()
+
+
 class Features:
     """A network that gives its images back, and what a file of it would say."""
 

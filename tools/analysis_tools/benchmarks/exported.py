@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, machine: str) -> None:
 
 
 def measure(names: list[str], args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
-    """Rows of contestant, batch, threads, images/s, MB at most so far, and seconds until ready."""
+    """Rows of contestant, batch, threads, what `take_turns` gives, and seconds until ready."""
     context = get_context("spawn")
     links: dict[str, Connection] = {}
     started, rows = {}, []
@@ -90,21 +90,27 @@ def measure(names: list[str], args: argparse.Namespace, threads: int) -> list[di
 
 
 def take_turns(links: dict[str, Connection], batch: int, repeats: int) -> dict[str, dict]:
-    """Images/s of each, the median of the rounds without the first, and MB at most."""
-    times: dict[str, list[float]] = {name: [] for name in links}
-    peaks = {}
+    """Of each the medians of the rounds without the first, and MB at most so far.
+
+    The processor's seconds an image, of all threads, count where other work keeps it busy.
+    """
+    said: dict[str, list] = {name: [] for name in links}
     for _ in range(repeats + 1):
         for name, link in links.items():
             link.send(batch)
-            seconds, peaks[name] = receive(name, link)
-            times[name].append(seconds)
-    return {
-        name: {"images_per_s": batch / statistics.median(taken[1:]), "mb": peaks[name]}
-        for name, taken in times.items()
-    }
+            said[name].append(receive(name, link))
+    found = {}
+    for name, rounds in said.items():
+        seconds, used, peaks = zip(*rounds[1:], strict=True)
+        found[name] = {
+            "images_per_s": batch / statistics.median(seconds),
+            "processor_s": statistics.median(used) / batch,
+            "mb": max(peaks),
+        }
+    return found
 
 
-def receive(name: str, link: Connection) -> tuple[float, float]:
+def receive(name: str, link: Connection) -> tuple[float, float, float]:
     """What a contestant says.
 
     Raises:
@@ -123,11 +129,19 @@ def make_table(title: str, rows: list[dict[str, Any]]) -> Any:
     """The rows, each rate with its ratio to the reference's."""
     from rich.table import Table
 
-    table = Table("", "batch", "threads", "images/s", "MB", "ready after, s", title=title)
-    base = {(r["batch"], r["threads"]): r["images_per_s"] for r in rows if r["name"] == REFERENCE}
+    names = "", "batch", "threads", "images/s", "processor, s/image", "MB", "ready after, s"
+    table = Table(*names, title=title)
+    base = {(r["batch"], r["threads"]): r for r in rows if r["name"] == REFERENCE}
     for row in rows:
-        rate = row["images_per_s"]
-        ratio = rate / base[row["batch"], row["threads"]]
-        numbers = (f"{rate:.2f} ({ratio:.2f}x)", f"{row['mb']:.0f}", f"{row['start_s']:.1f}")
-        table.add_row(row["name"], str(row["batch"]), str(row["threads"]), *numbers)
+        other = base[row["batch"], row["threads"]]
+        rate, used = row["images_per_s"], row["processor_s"]
+        table.add_row(
+            row["name"],
+            str(row["batch"]),
+            str(row["threads"]),
+            f"{rate:.2f} ({rate / other['images_per_s']:.2f}x)",
+            f"{used:.4f} ({used / other['processor_s']:.2f}x)",
+            f"{row['mb']:.0f}",
+            f"{row['start_s']:.1f}",
+        )
     return table

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def answer(name: str, args: dict[str, Any], threads: int, link: Connection) -> None:
     """Build a predictor, say that it is ready, and predict for as many images as is asked.
 
-    Says (seconds, MB at most so far), or a sentence about what went wrong.
+    Says (seconds, processor's seconds, MB at most so far), or a sentence about what went wrong.
 
     Args:
         name: Of `RUNNERS`.
@@ -26,14 +26,14 @@ def answer(name: str, args: dict[str, Any], threads: int, link: Connection) -> N
     try:
         predict, image = RUNNERS[name](args, threads)
         list(predict([image]))  # what is compiled, is compiled
-        link.send((0.0, 0.0))
+        link.send((0.0, 0.0, 0.0))
         while True:
             images = [image] * link.recv()
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             list(predict(images, batch_size=len(images)))
-            seconds = time.perf_counter() - start
+            seconds, used = time.perf_counter() - start, time.process_time() - used
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            link.send((seconds, peak))
+            link.send((seconds, used, peak))
     except EOFError:
         pass
     except Exception as error:
