@@ -39,20 +39,20 @@ def read_place(path: str | os.PathLike) -> Place | None:
     try:
         with tifffile.TiffFile(path) as file:
             tags: Any = file.pages.first.tags
-            found = {code: tags[code] for code in _TAGS if code in tags}
+            found = {c: (c, t.dtype, t.count, t.value) for c in _TAGS if (t := tags.get(c))}
     except (OSError, ValueError, tifffile.TiffFileError):
         return None
-    transform = _find_transform({code: tag.value for code, tag in found.items()})
+    values = {code: tag[-1] for code, tag in found.items()}
+    transform = _find_transform(values)
     if transform is None:
         return None
-    keys = _read_keys(found[_KEYS].value if _KEYS in found else ())
+    keys = _read_keys(values.get(_KEYS, ()))
     if keys.get(_RASTER_TYPE) == _PIXEL_IS_POINT:
         a, b, c, d, e, f = transform
         transform = a, b, c - (a + b) / 2, d, e, f - (d + e) / 2
     number = keys.get(_PROJECTED) or keys.get(_GEOGRAPHIC)
     epsg = number if number and number != _USER_DEFINED else None
-    copies = [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found.values()]
-    return Place(transform, epsg, copies)
+    return Place(transform, epsg, [(*tag, True) for tag in found.values()])
 
 
 def _find_transform(tags: dict[int, Any]) -> tuple | None:

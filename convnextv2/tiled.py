@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convnextv2.predictor import ImageModel, Predictor
 
 PICTURE_SIDE = 2048  # pixels at most of a drawn image
+TRIMMED = 16  # tiles after which free memory is given back, which costs as much as a small tile
 _CROPS = (
     "mmdet.datasets.transforms.transforms.RandomCrop",
     "mmseg.datasets.transforms.transforms.RandomCrop",
@@ -137,11 +138,15 @@ def predict_tiles(
         joiner: Of the image.
         batch_size: Tiles to compute at once.
     """
+    from convnextv2.engine.memory import give_back_memory
+
     missing = joiner.list_missing()
     pixels = (read(joiner.grid.tiles[number]) for number in missing)
     found = predictor(pixels, batch_size, trim=joiner.trim)
     for number, prediction in zip(missing, found, strict=True):
         joiner.add(number, prediction.sample)
+        if number % TRIMMED == 0:
+            give_back_memory()
         yield number
 
 

@@ -1,10 +1,13 @@
-"""Video files, cameras and streams, frame by frame through OpenCV."""
+"""Video files, numbered frames, cameras and streams, frame by frame."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +17,13 @@ import numpy as np
 from convnextv2.engine.errors import InputError
 from convnextv2.files import AtomicLocalBackend, move_whole, printable
 from convnextv2.images import LoadImage, UnreadableImageError
+from convnextv2.pictures import to_rgb
 
 if TYPE_CHECKING:
     from convnextv2.predictor import Predictor
-    from convnextv2.results import ResultsWriter
+    from convnextv2.results import Prediction, ResultsWriter
 
+_NUMBER = re.compile(r"%(0\d+)?d")
 MISSES = 25  # frames in a row that cannot be read, after which a stream has ended
 
 
@@ -34,6 +39,7 @@ class Frames:
         read: Frames so far.
         corrupt: Frames that could not be decoded: those in between, and those that a file's header
             promises beyond the last.
+        unreadable: Errors of frames that have a name: none.
 
     Raises:
         UnreadableImageError: It cannot be opened.
@@ -48,6 +54,22 @@ class Frames:
             raise UnreadableImageError(f"{printable(source)}: no video, camera or stream to open")
         self.fps = self._video.get(cv2.CAP_PROP_FPS) or 25.0
         self.read = self.corrupt = 0
+        self.unreadable: list[Exception] = []
+
+    def predict(self, predictor: Predictor, batch_size: int) -> Iterator[tuple[int, Prediction]]:
+        """What is found in each frame, with its number, from 1.
+
+        Raises:
+            InputError: The model looks at other bands.
+        """
+        load = predictor.load
+        if isinstance(load, LoadImage) and not (
+            load.in_channels == 3 and load.dtype in (None, "uint8")
+        ):
+            raise InputError("videos have three bands of 8 bits, this model's images have others")
+        turn = -1 if getattr(load, "channel_order", "bgr") == "rgb" else 1
+        pixels = (np.ascontiguousarray(frame[..., ::turn]) for frame in self)
+        return zip(count(1), predictor(pixels, batch_size))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         misses = 0
@@ -71,6 +93,63 @@ class Frames:
         self._video.release()
 
 
+class NumberedFrames:
+    """Images that are the frames of a video, in the order of their numbers.
+
+    Args:
+        pattern: Path with a number in its last part, as ffmpeg and OpenCV write it:
+            ``frames/%06d.png``; ``%d`` is a number without leading zeros.
+
+    Attributes:
+        is_file, fps, read, corrupt: See `Frames`. Numbers that are left out count as corrupt.
+        unreadable: The errors of those that are there and cannot be read.
+
+    Raises:
+        UnreadableImageError: There are none.
+    """
+
+    is_file = True
+
+    def __init__(self, pattern: str) -> None:
+        folder, name = os.path.split(pattern)
+        before, digits, after = _NUMBER.split(name, maxsplit=1)
+        number = rf"(\d{{{int(digits)},}})" if digits else r"(0|[1-9]\d*)"
+        form = re.compile(re.escape(before) + number + re.escape(after))
+        try:
+            names = os.listdir(folder or ".")
+        except OSError as error:
+            raise UnreadableImageError(f"{printable(pattern)}: {error.strerror}") from error
+        found = {int(match[1]): name for name in names if (match := form.fullmatch(name))}
+        if not found:
+            raise UnreadableImageError(f"{printable(pattern)}: no file has such a name")
+        self._paths = {os.path.join(folder, found[key]): key for key in sorted(found)}
+        self._missing = max(found) - min(found) + 1 - len(found)
+        self.fps, self.read = 25.0, 0
+        self.unreadable: list[Exception] = []
+
+    @property
+    def corrupt(self) -> int:
+        """Frames that are left out or cannot be read."""
+        return self._missing + len(self.unreadable)
+
+    def predict(self, predictor: Predictor, batch_size: int) -> Iterator[tuple[int, Prediction]]:
+        """What is found in each frame that can be read, with the frame's number."""
+        for found in predictor(list(self._paths), batch_size, self.unreadable):
+            self.read += 1
+            yield self._paths[str(found.source)], found
+
+    def __enter__(self) -> NumberedFrames:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is open."""
+
+
+def is_numbered(source: str) -> bool:
+    """Whether a path stands for numbered frames; a file of just that name is an image."""
+    return bool(_NUMBER.search(os.path.basename(source))) and not os.path.exists(source)
+
+
 class VideoWriter:
     """An mp4 file that gets its name when it is complete; a context manager.
 
@@ -86,14 +165,16 @@ class VideoWriter:
         self._writer: Any = None
 
     def add(self, picture: np.ndarray) -> None:
-        """Add a frame (H, W, 3), RGB, as large as the first."""
+        """Add a frame (H, W, 3), RGB; of another size than the first it is resized."""
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            size = picture.shape[1], picture.shape[0]
-            self._writer = cv2.VideoWriter(str(self._partial), code, self.fps, size)
+            self._size = picture.shape[1], picture.shape[0]
+            self._writer = cv2.VideoWriter(str(self._partial), code, self.fps, self._size)
             if not self._writer.isOpened():
                 raise OSError(f"{self.path}: OpenCV cannot write videos here")
+        if self._size != (picture.shape[1], picture.shape[0]):
+            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
         self._writer.write(np.ascontiguousarray(picture[..., ::-1]))
 
     def __enter__(self) -> VideoWriter:
@@ -113,6 +194,7 @@ def infer_video(
     out: Path,
     score_thr: float,
     batch_size: int = 1,
+    bands: tuple[int, ...] | None = None,
 ) -> str:
     """Find, draw and write what is in each frame; returns a line about the frames.
 
@@ -120,35 +202,30 @@ def infer_video(
     ``pictures/NAME.mp4``. A stream goes on until it ends or the command is interrupted.
 
     Args:
-        predictor: Of images of three bands of 8 bits.
-        source: See `Frames`.
+        predictor: The model.
+        source: See `Frames`, and `NumberedFrames`.
         name: For files.
         results: Of the predictor's task.
         out: Folder to write to.
         score_thr: What scores less is left out.
         batch_size: Frames to compute at once.
+        bands: What to show of them, see `show_bands`.
 
     Raises:
-        InputError: The model looks at other bands.
+        InputError: The model looks at other bands than those of a video.
         UnreadableImageError: The video cannot be opened, or has no frame.
     """
-    load = predictor.load
-    if isinstance(load, LoadImage) and (load.in_channels != 3 or load.dtype not in (None, "uint8")):
-        raise InputError("videos have three bands of 8 bits, this model's images have others")
-    turn = -1 if isinstance(load, LoadImage) and load.channel_order == "rgb" else 1
     start = time.monotonic()
     with (
-        Frames(source) as frames,
+        NumberedFrames(source) if is_numbered(source) else Frames(source) as frames,
         VideoWriter(out / "pictures" / f"{name}.mp4", frames.fps) as video,
     ):
-        pixels = (np.ascontiguousarray(frame[..., ::turn]) for frame in frames)
         try:
-            for number, found in enumerate(predictor(pixels, batch_size), 1):
+            for number, found in frames.predict(predictor, batch_size):
                 results.add(found, number, f"{name}/{number:06d}")
-                picture = np.ascontiguousarray(found.image[..., :: -1 * turn])
                 video.add(
                     predictor.task.draw_found(
-                        picture,
+                        to_rgb(found.image, bands=bands),
                         found.sample,
                         predictor.palette,
                         names=predictor.classes,
@@ -160,8 +237,16 @@ def infer_video(
                 raise
     if not frames.read:
         raise UnreadableImageError(f"{printable(source)}: no frame could be read")
-    seconds = time.monotonic() - start
-    facts = f'{{"frames": {frames.read}, "corrupt": {frames.corrupt}, "fps": {frames.fps:g}}}\n'
-    AtomicLocalBackend().put(facts.encode(), out / "pictures" / f"{name}.json")
+    return _describe(frames, name, out, time.monotonic() - start)
+
+
+def _describe(frames: Frames | NumberedFrames, name: str, out: Path, seconds: float) -> str:
+    """A line about the frames, of which a file beside the video has the facts."""
+    facts: dict[str, Any] = {"frames": frames.read, "corrupt": frames.corrupt, "fps": frames.fps}
+    if frames.unreadable:
+        facts["unreadable"] = [str(error) for error in frames.unreadable]
+    content = json.dumps(facts).encode()
+    AtomicLocalBackend().put(content + b"\n", out / "pictures" / f"{name}.json")
     rate = frames.read / seconds
-    return f"{name}: {frames.read} frames, {rate:.1f} a second, {frames.corrupt} corrupt"
+    line = f"{name}: {frames.read} frames, {rate:.1f} a second, {frames.corrupt} corrupt"
+    return line + "".join(f"\n  {error}" for error in frames.unreadable)

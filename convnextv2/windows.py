@@ -261,6 +261,9 @@ class TiffWindows(Windows):
             raise _NotByWindowsError(f"{error.args[0]} (pip install '.[tiff]')") from error
         except Exception as error:
             reason = " ".join(str(error).split())
+            if "imagecodecs" in reason:  # tifffile has no decoder either
+                name = page.compression.name
+                raise _NotByWindowsError(f"compression {name} (pip install '.[tiff]')") from error
             raise UnreadableImageError(f"{printable(self.path)}: {reason}") from error
         return part[0]
 

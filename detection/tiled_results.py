@@ -54,6 +54,8 @@ class TiledObjects(TiledResults):
         self._file.add(
             [{**about, **to_result(o, self.classes, self.category_ids, shape)} for o in objects]
         )
+        if joiner.journal:
+            joiner.journal.close()
         path = self.folder / "polygons" / f"{image.name}.geojson"
         place = read_place(image.source)
         write_polygons(path, objects, self.classes, self.palette, place)

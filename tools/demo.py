@@ -127,7 +127,17 @@ def plan() -> dict[str, list[str]]:
             *drawn,
             *("--out", str(OUT / f"{task.replace(', ', '_').replace(' ', '-').lower()}.png")),
         ]
-    return steps
+    return steps | {"trees, by tiles": look_by_tiles()}
+
+
+def look_by_tiles() -> list[str]:
+    """Find the trees of a whole photograph, as large as a dozen of those trained on."""
+    task = next(iter(TASKS))
+    config = TASKS[task][0]
+    checkpoint = f"{work_dir(task, STARTS[0])}/{last_checkpoint(config)}"
+    scene, out = DATA / "trees/scene", OUT / "trees_by-tiles"
+    tiles = ["--tile=400", "--overlap=100", "--score-thr=0.4"]
+    return ["infer.py", str(config), checkpoint, str(scene), "--out", str(out), *tiles]
 
 
 def last_checkpoint(config: Path) -> str:

@@ -10,8 +10,10 @@ as the data set's own labels are: where 0 is what nobody labelled, classes begin
 A run that is stopped leaves what it has found so far: labels and pictures of the images that are
 done, and DIR/results.jsonl, the same objects, one a line, from which results.json is made at the
 end. Files are named after the images, sub-folders and suffix included: a/b.jpg becomes a/b.jpg.png.
-Of videos, camera:NUMBER and streams such as rtsp://..., each frame is an image called
-NAME/000001; DIR/pictures/NAME.mp4 shows them, and NAME.json beside it counts corrupt frames.
+Of videos, numbered frames (frames/%06d.png), camera:NUMBER and streams such as rtsp://..., each
+frame is an image called NAME/000001; DIR/pictures/NAME.mp4 shows them, and NAME.json beside it
+counts corrupt frames. A classifier writes the best classes of each image into DIR/results.json
+and results.csv, and sheet.png to look at.
 With --tile images are looked at by overlapping tiles and may be of any size: TIFF files are read
 by parts. Results are those of the whole images; labels are TIFF files, pictures are made smaller.
 A run that is stopped goes on where it was if the same command is given again (docs/tiles.md).
@@ -53,7 +55,8 @@ def main() -> None:
     parser.add_argument(
         "images",
         nargs="+",
-        help="images, or folders with any sub-folders; or videos, addresses of streams, camera:0",
+        help="images, or folders with any sub-folders; or videos, frames/%%06d.png, addresses of "
+        "streams, camera:0",
     )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
     parser.add_argument("--score-thr", type=share, default=0.3, help="leave out what scores less")
@@ -83,7 +86,8 @@ def main() -> None:
         if args.tile is not None or len(streams) < len(args.images):
             parser.error("videos and streams go without --tile and without images beside them")
         predictor = Predictor(cfg, args.checkpoint, args.device)
-        sys.exit(infer_videos(predictor, streams, Path(args.out), args.score_thr, args.batch_size))
+        how = args.score_thr, args.batch_size, args.show_bands
+        sys.exit(infer_videos(predictor, streams, Path(args.out), *how))
     names = name_images(args.images, args.out)
     tiling = choose_tiling(args, cfg, parser) if args.tile is not None else None
     predictor = Predictor(cfg, args.checkpoint, args.device)
@@ -156,13 +160,32 @@ def infer(
 
 
 def is_video(source: str) -> bool:
-    """Whether a source is a video file, a camera or the address of a stream."""
+    """Whether a source is a video file, numbered frames, a camera or the address of a stream."""
+    from convnextv2.video import is_numbered
+
     is_camera = source.startswith("camera:") and source[7:].isdecimal()
-    return is_camera or "://" in source or Path(source).suffix.lower() in VIDEOS
+    is_file = Path(source).suffix.lower() in VIDEOS
+    return is_camera or "://" in source or is_file or is_numbered(source)
+
+
+def name_videos(sources: list[str]) -> dict[str, str]:
+    """source -> its name for files: below the folder that holds all; of a stream its place."""
+    from convnextv2.video import is_numbered
+
+    paths = {s: os.path.dirname(s) or "." if is_numbered(s) else s for s in sources}
+    full = {s: os.path.abspath(path) for s, path in paths.items() if os.path.exists(path)}
+    root = os.path.commonpath([os.path.dirname(path) for path in full.values()]) if full else ""
+    names = {s: os.path.relpath(path, root) for s, path in full.items()}
+    return {s: names.get(s, f"stream-{place}") for place, s in enumerate(sources, 1)}
 
 
 def infer_videos(
-    predictor: "Predictor", sources: list[str], out: Path, score_thr: float, batch_size: int
+    predictor: "Predictor",
+    sources: list[str],
+    out: Path,
+    score_thr: float,
+    batch_size: int,
+    bands: tuple[int, ...] | None = None,
 ) -> int:
     """The same, each frame of some videos or streams."""
     from convnextv2.images import UnreadableImageError
@@ -171,11 +194,10 @@ def infer_videos(
     unreadable: list[Exception] = []
     done = 0
     with predictor.task.open_results(predictor, out, score_thr) as results:
-        for place, source in enumerate(sources, 1):
-            is_file = os.path.isfile(source)
-            name = Path(source).name if is_file else f"stream-{place}"
+        for source, name in name_videos(sources).items():
+            how = score_thr, batch_size, bands
             try:
-                print(infer_video(predictor, source, name, results, out, score_thr, batch_size))
+                print(infer_video(predictor, source, name, results, out, *how))
                 done += 1
             except UnreadableImageError as error:
                 unreadable.append(error)

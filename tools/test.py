@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="write predictions: COCO results json for detection, PNG label maps for segmentation",
+        help="write predictions: COCO results json for detection, PNG label maps for segmentation, "
+        "results.classes.json for classification",
     )
     parser.add_argument(
         "--show-dir", metavar="DIR", help="draw ground truth and prediction side by side"

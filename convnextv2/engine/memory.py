@@ -1,5 +1,6 @@
-"""Memory that runs out while training: told from other errors, and what to lower."""
+"""Memory: given back where it is free; and where it runs out while training, what to lower."""
 
+import ctypes
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,18 @@ WORDS = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 WORKER = ("killed by signal: Killed", "Bus error", "insufficient shared memory")
+
+
+def give_back_memory() -> None:
+    """Return to the system what the C library (glibc; others: nothing) has freed but holds.
+
+    Its heap cannot shrink below what lies on top. Where large arrays come and go between small
+    results that stay, it therefore grows with their number, though it is nearly empty.
+    """
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # another system, another library
+        return
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,8 +9,10 @@ not overlap. What a piece is outside of the strip does not matter for that.
    No object takes two pieces of one tile: what a tile saw as two stays two.
 2. Of an object that some tile saw whole, that tile's box and mask are taken; of another the pieces
    are united. Its score is that of its best piece.
-3. What is left over is removed: the same object of two tiles that agree less in their strip, and
-   slivers at an edge, which are part of an object that another tile saw better.
+3. Slivers at an edge are removed, which are part of an object that another tile saw better.
+
+Nothing else is left to remove: objects that share no tile meet in strips alone, and where their
+pieces agree less than `SAME` in each strip, so do the objects as a whole.
 
 Every choice is made by what was found, never by the order in which it came.
 """
@@ -30,7 +32,6 @@ Box = tuple[float, float, float, float]
 
 WHOLE_IMAGE = -1  # the number of the tile that is the whole image, reduced
 SAME = 0.5  # IoU in the strip from which two pieces are one object
-DUPLICATE = 0.5  # IoU from which two objects that no tile saw together are one
 SLIVER = 0.7  # share of a cut piece inside another object from which it is part of that
 
 
@@ -83,7 +84,7 @@ def join_pieces(grid: TileGrid, pieces: Iterable[Piece]) -> list[FoundObject]:
         for link in links
         if (pair := (places[link.one], places[link.other]))[0] != pair[1]
     }
-    kept = _drop_repeated(objects, touching)
+    kept = _drop_slivers(objects, touching)
     return sorted(kept, key=lambda found: (-found.score, found.box, found.label))
 
 
@@ -176,59 +177,42 @@ def _is_whole(grid: TileGrid, piece: Piece) -> bool:
     return not any(c and gap < m for c, gap, m in zip(cut, gaps, margins, strict=True))
 
 
-def _drop_repeated(
+def _drop_slivers(
     objects: list[FoundObject], touching: set[tuple[int, int]]
 ) -> Iterator[FoundObject]:
-    """What is left without objects that are others, or parts of others, once more."""
-    near = defaultdict(list)
-    dropped: set[int] = set()
-    for pair in touching:
-        for part, whole in (pair, pair[::-1]):
-            apart = not objects[part].tiles & objects[whole].tiles
-            if apart:
-                near[part].append(whole)
-            if _is_sliver(objects[part], objects[whole], apart):
-                dropped.add(part)
-    order = sorted(near, key=lambda place: (-objects[place].score, objects[place].box))
-    ranks = {place: rank for rank, place in enumerate(order)}
-    for better in order:
-        worse = (k for k in near[better] if better not in dropped and ranks[k] > ranks[better])
-        dropped |= {k for k in worse if _overlap(objects[better], objects[k]) >= DUPLICATE}
+    """What is left without objects that are parts of others once more."""
+    dropped = {
+        part
+        for pair in touching
+        for part, whole in (pair, pair[::-1])
+        if _is_sliver(objects[part], objects[whole])
+    }
     return (found for place, found in enumerate(objects) if place not in dropped)
 
 
-def _is_sliver(part: FoundObject, whole: FoundObject, apart: bool) -> bool:
+def _is_sliver(part: FoundObject, whole: FoundObject) -> bool:
     """Whether an object that each tile cut is part of one that some tile saw whole.
 
-    Args:
-        part: Held to be a part.
-        whole: Held to be the whole.
-        apart: Whether no tile saw both. Of what no tile holds, tiles may see several parts.
+    What a tile saw as two stays two, but of what no tile holds, tiles may see several parts.
     """
     if part.whole_in is not None or whole.whole_in is None:
         return False
-    if not apart and whole.whole_in != WHOLE_IMAGE:
+    if part.tiles & whole.tiles and whole.whole_in != WHOLE_IMAGE:
         return False
-    both, area, _ = _measure(part, whole)
+    both, area = _measure(part, whole)
     return both >= SLIVER * max(area, 1e-9)
 
 
-def _overlap(one: FoundObject, other: FoundObject) -> float:
-    """IoU of two objects."""
-    both, area, other_area = _measure(one, other)
-    return both / max(area + other_area - both, 1e-9)
-
-
-def _measure(one: FoundObject, other: FoundObject) -> tuple[float, float, float]:
-    """Areas of what two objects have in common, and of each."""
-    if one.mask is None or other.mask is None:
-        a, b = np.array([one.box]), np.array([other.box])
-        return float(_measure_common(a, b)[0, 0]), _measure_box(a[0]), _measure_box(b[0])
-    window = intersect(one.mask.box, other.mask.box)
+def _measure(part: FoundObject, whole: FoundObject) -> tuple[float, float]:
+    """Areas of what two objects have in common, and of the first."""
+    if part.mask is None or whole.mask is None:
+        a, b = np.array([part.box]), np.array([whole.box])
+        return float(_measure_common(a, b)[0, 0]), _measure_box(a[0])
+    window = intersect(part.mask.box, whole.mask.box)
     if window is None:
-        return 0, one.mask.area, other.mask.area
-    both = float(np.count_nonzero(one.mask.decode(window) & other.mask.decode(window)))
-    return both, one.mask.area, other.mask.area
+        return 0, part.mask.area
+    both = float(np.count_nonzero(part.mask.decode(window) & whole.mask.decode(window)))
+    return both, part.mask.area
 
 
 def _extent(piece: Piece) -> Box:

@@ -12,6 +12,7 @@ from convnextv2.backbone import (
     ConvNeXtV2,
     GRNVariant,
     LayerScale,
+    LRNResponse,
     NoResponseNorm,
     load_pretrained,
 )
@@ -92,6 +93,14 @@ def test_half_precision_does_not_overflow(variant, dtype):
     expected = block(x)
     assert y.isfinite().all()
     assert (y - expected).norm() < 0.1 * expected.norm()
+
+
+def test_local_response_norm_squares_in_single_precision():
+    """400 squared passes float16's 65504; infinite, it would divide everything to nothing."""
+    layer = LRNResponse(8)
+    x = torch.full((1, 4, 8), 400.0)
+    expected = layer(x)
+    torch.testing.assert_close(layer(x.half()).float(), expected, rtol=1e-2, atol=0)
 
 
 def test_channels_that_are_zero_everywhere_have_finite_gradients():

@@ -1,5 +1,6 @@
 """Objects cut into tiles come back as they were: a perfect predictor is the oracle."""
 
+import itertools
 import random
 
 import cv2
@@ -143,6 +144,27 @@ def test_touching_neighbours_stay_two_and_classes_apart():
     assert len(join_pieces(GRID, [left, left._replace(tile=1)])) == 1
 
 
+def test_neighbours_that_overlap_a_little_in_the_strip_stay_two():
+    left, right = piece(0, 60, 20, 92, 50), piece(1, 89, 20, 120, 50)
+    assert len(join_pieces(GRID, [left, right])) == 2
+
+
+def test_what_agrees_equally_well_is_chosen_by_what_it_is():
+    """Two pieces of one tile fit one of the other; whichever came first."""
+    one, other = piece(0, 60, 20, 95, 50), piece(0, 60, 22, 95, 52)
+    seen = piece(1, 80, 21, 96, 51, 0.8)
+    expected = join_pieces(GRID, [one, other, seen])
+    for order in itertools.permutations([one, other, seen]):
+        assert join_pieces(GRID, order) == expected
+
+
+def test_a_tile_that_holds_an_object_shows_it_better_than_the_reduced_whole():
+    reduced, seen = piece(WHOLE_IMAGE, 20, 20, 60, 60, 0.9), piece(0, 21, 21, 58, 60, 0.6)
+    (found,) = join_pieces(GRID, [reduced, seen])
+    assert found.box == seen.box
+    assert found.score == 0.9
+
+
 def test_an_object_that_a_tile_saw_whole_is_as_that_tile_saw_it():
     cut, whole = piece(0, 84, 20, 99, 50, 0.95), piece(1, 85, 21, 120, 52, 0.7)
     (found,) = join_pieces(GRID, [cut, whole])
@@ -172,6 +194,14 @@ def test_an_object_larger_than_a_tile_is_as_the_reduced_whole_shows_it():
     found = join_pieces(GRID, [large, *parts, part, small])
     assert [f.box for f in found] == [(10, 10, 170, 90), small.box]
     assert [f.score for f in found] == [0.9, 0.9]
+
+
+def test_of_the_reduced_whole_what_tiles_hold_anyway_is_left_out():
+    joiner = ObjectsJoiner(GRID)  # overlap 20; here of a third of the pixels on a side
+    boxes = torch.tensor([[1.0, 2, 7, 8], [10, 2, 17, 8]])  # 18 and 21 pixels long
+    found = InstanceData(bboxes=boxes, scores=torch.ones(2), labels=torch.zeros(2).long())
+    joiner.add_reduced(BaseDataElement(pred_instances=found), 3)
+    assert [piece.box for piece in joiner.pieces] == [(30, 6, 51, 24)]
 
 
 def test_masks_are_kept_as_the_image_has_them():

@@ -13,13 +13,13 @@ from convnextv2.predictor import Predictor
 pytestmark = pytest.mark.slow
 
 
-def evaluate(cwd, name, checkpoint, *options):
+def evaluate(cwd, name, checkpoint, *options, flags=()):
     """The logged numbers and the written predictions of one process and of two."""
     outcomes = []
     for processes in (1, 2):
         label = f"shared-{name}-{processes}"
         args = config(name), checkpoint
-        more = "--work-dir", f"work_dirs/{label}", "--out", label, "--cfg-options", *options
+        more = *flags, "--work-dir", f"work_dirs/{label}", "--out", label, "--cfg-options", *options
         if processes == 1:
             status, output = run(cwd, "test.py", *args, *more)
         else:
@@ -75,6 +75,21 @@ def test_detection_is_the_same_and_no_image_counts_twice(cwd, untrained):
     images = [result["image_id"] for result in json.loads(two[1]["results.bbox.json"])]
     assert set(images) == set(range(1, 8))
     assert images == sorted(images)
+
+
+@pytest.mark.usefixtures("findable")
+def test_by_tiles_it_is_the_same(cwd, untrained):
+    one, two = evaluate(
+        cwd,
+        "mask-rcnn",
+        untrained("mask-rcnn"),
+        "test_dataloader.dataset.ann_file=../findable.json",
+        "test_dataloader.dataset.data_prefix.img=train",
+        "test_evaluator.ann_file=findable.json",
+        flags=("--tile", 40, "--overlap", 16),
+    )
+    assert len(json.loads(one[1]["results.segm.json"])) > 7
+    assert two == one
 
 
 def test_segmentation_is_the_same_and_no_image_counts_twice(cwd, untrained):

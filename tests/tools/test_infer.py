@@ -271,3 +271,17 @@ def test_only_a_run_without_any_image_fails(tree, untrained):
         status, output = infer("in/a.jpg", "--out", "found", option, value)
         assert status == 2, output
         assert message in output
+
+
+def test_videos_of_one_name_have_names_of_their_own(tmp_path):
+    from convnextv2.tools.infer import is_video, name_videos
+
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "clip.mp4").touch()
+    one, other = (str(tmp_path / folder / "clip.mp4") for folder in ("a", "b"))
+    frames, stream = str(tmp_path / "b/%04d.png"), "rtsp://camera/1"
+    assert all(is_video(source) for source in (one, other, frames, stream))
+    names = name_videos([one, frames, stream, other])
+    assert list(names.values()) == ["a/clip.mp4", "b", "stream-3", "b/clip.mp4"]
+    assert name_videos([one]) == {one: "clip.mp4"}

@@ -99,7 +99,7 @@ def test_everything_is_written_and_the_second_run_returns_at_once(
     assert not list(out.rglob("from-an*"))
     assert all(name in (out / "README.txt").read_text() for name in ("MIT", "BSD-3", "2.1.0"))
     for part in ("trees", "nuclei"):
-        for split in ("train", "val"):
+        for split in ("train", "val", "scene") if part == "trees" else ("train", "val"):
             content = json.loads((out / part / f"{split}.json").read_text())
             folder = out / part / split / ("images" if part == "nuclei" else "")
             files = sorted(path.name for path in folder.iterdir())

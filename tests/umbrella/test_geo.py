@@ -21,6 +21,7 @@ def write(path, *tags):
     return read_place(path)
 
 
+@pytest.mark.filterwarnings("error")  # of tifffile, about values that it reads too late
 def test_scale_and_tie_point(tmp_path):
     place = write(tmp_path / "a.tif", SCALE, TIE, keys(k1025=1, k3072=32612))
     assert place.epsg == 32612

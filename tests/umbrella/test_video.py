@@ -1,5 +1,6 @@
 """Videos are read frame by frame, and damage is counted."""
 
+import json
 from types import SimpleNamespace
 
 import cv2
@@ -8,8 +9,9 @@ import pytest
 
 from convnextv2.engine.errors import InputError
 from convnextv2.images import LoadImage, UnreadableImageError
+from convnextv2.predictor import ImageModel
 from convnextv2.results import Prediction
-from convnextv2.video import Frames, VideoWriter, infer_video
+from convnextv2.video import Frames, NumberedFrames, VideoWriter, infer_video, is_numbered
 
 
 def write(path, count=12):
@@ -20,17 +22,21 @@ def write(path, count=12):
     return path
 
 
-class Everywhere:
+class Everywhere(ImageModel):
     """A predictor that finds how bright a frame is."""
 
     palette, classes = [(1, 2, 3)], ["thing"]
 
     def __init__(self, **load):
-        self.load = LoadImage(**load)
-        self.task = SimpleNamespace(draw_found=self.draw)
+        task = SimpleNamespace(draw_found=self.draw, prepare=lambda sample: None)
+        super().__init__(task, None, [LoadImage(**load), self.keep])
 
-    def __call__(self, images, batch_size):
-        yield from (Prediction(image, image, float(image.mean())) for image in images)
+    def keep(self, results):
+        return {**results, "inputs": results["img"]}
+
+    def _run(self, batch, trim):
+        for sample in batch:
+            yield Prediction(sample["source"], sample["image"], float(sample["inputs"].mean()))
 
     def draw(self, picture, sample, palette, names, score_thr):
         return 255 - picture
@@ -96,3 +102,50 @@ def test_what_is_no_video_is_named(tmp_path):
         infer_video(
             Everywhere(in_channels=5), str(tmp_path / "good.mp4"), "a", Kept(), tmp_path, 0.3
         )
+
+
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+def test_colours_stay_what_they_are(tmp_path, order):
+    with VideoWriter(tmp_path / "red.mp4", 10) as video:
+        video.add(np.full((48, 64, 3), (255, 0, 0), np.uint8))
+    predictor = Everywhere(channel_order=order)
+    seen = []
+    predictor.task.draw_found = lambda picture, *_, **__: seen.append(picture) or picture
+    infer_video(predictor, str(tmp_path / "red.mp4"), "red", Kept(), tmp_path / "out", 0.3)
+    assert np.abs(seen[0].mean((0, 1)) - (255, 0, 0)).max() < 9
+
+
+def test_numbered_frames_are_a_video(tmp_path):
+    """Frame 4 is missing, 5 no image, 7 of another size; others in the folder are no frames."""
+    for number in (2, 3, 5, 6, 7, 10):
+        side = 24 if number == 7 else 48
+        image = np.full((side, side, 3), 20 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number:03d}.png"), image)
+    for name in ("x003.png", "03.png", "004.jpg"):
+        (tmp_path / name).write_bytes(b"no frame")
+    (tmp_path / "005.png").write_bytes(b"no image")
+    source = str(tmp_path / "%03d.png")
+    assert is_numbered(source)
+    results = Kept()
+    line = infer_video(Everywhere(), source, "walk", results, tmp_path / "out", 0.3, 4)
+    assert line.startswith("walk: 5 frames")
+    assert "4 corrupt\n" in line  # 4, 5, 8 and 9
+    assert line.endswith("005.png: truncated, or no image")
+    found = [(n, f"walk/{n:06d}", 20.0 * n) for n in (2, 3, 6, 7, 10)]
+    assert results.found == found
+    facts = json.loads((tmp_path / "out/pictures/walk.json").read_text())
+    assert (facts["frames"], facts["corrupt"], len(facts["unreadable"])) == (5, 4, 1)
+    with Frames(str(tmp_path / "out/pictures/walk.mp4")) as drawn:
+        assert [frame.shape for frame in drawn] == 5 * [(48, 48, 3)]
+
+
+def test_patterns_of_numbers(tmp_path):
+    for name in ("f9.png", "f10.png", "f09.png", "%d.png"):
+        (tmp_path / name).touch()
+    with NumberedFrames(str(tmp_path / "f%d.png")) as frames:
+        assert list(frames._paths.values()) == [9, 10]
+    assert not is_numbered(str(tmp_path / "%d.png"))  # an image of that name
+    with pytest.raises(UnreadableImageError, match=r"g%04d\.png: no file has such a name"):
+        NumberedFrames(str(tmp_path / "g%04d.png"))
+    with pytest.raises(UnreadableImageError, match=r"none/%d\.png: No such file"):
+        NumberedFrames(str(tmp_path / "none/%d.png"))

@@ -1,5 +1,7 @@
 """Parts of images are what the loader makes of the whole, of every layout of TIFF."""
 
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 import pytest
@@ -140,3 +142,16 @@ def test_the_reduced_whole_is_of_means(tmp_path, monkeypatch):
         assert small.shape == (25, 38, 3)
         blocks = image[:100, :148].reshape(25, 4, 37, 4, 3).mean((1, 3))
         assert np.abs(small[:, :37].astype(float) - blocks).max() <= 1
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="imagecodecs unpacks it")
+def test_what_tifffile_cannot_unpack_is_decoded_once(tmp_path):
+    """LZW, which GDAL and OpenCV write, needs imagecodecs to be read by windows."""
+    path = tmp_path / "image.tif"
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    settings = [cv2.IMWRITE_TIFF_COMPRESSION, 5, cv2.IMWRITE_TIFF_ROWSPERSTRIP, 8]
+    cv2.imwrite(str(path), image, settings)
+    with open_windows(path, LoadImage(channel_order="bgr")) as windows:
+        assert np.array_equal(windows.read((7, 5, 30, 25)), image[5:25, 7:30])
+    with pytest.raises(UnreadableImageError, match=r"LZW.* \(pip install '\.\[tiff\]'\)"):
+        open_windows(path, LoadImage(max_pixels=2000))

@@ -22,7 +22,7 @@ from convnextv2.archives import DAMAGE
 from convnextv2.engine.cli import make_parser, run
 from convnextv2.engine.outputs import check_folder
 
-FORMAT = "1"  # of what is written; data of another format is written anew
+FORMAT = "2"  # of what is written; data of another format is written anew
 
 YELL_A = "2019_YELL_2_528000_4978000_image_crop2"
 YELL_B = "2019_YELL_2_541000_4977000_image_crop"  # 13 km away
@@ -61,6 +61,7 @@ TREES = {
     "train": {YELL_A: "yell-528"},
     "val": {YELL_B: "yell-541", "OSBS_029": "osbs-029", "SOAP_061": "soap-061"},
 }
+SCENE = YELL_B  # of the validation places, also left whole, for inference by tiles
 # For pre-training: nothing of the validation places. SOAP_031 is of the same forest as SOAP_061,
 # but of another spot: matching their key points finds no common ground.
 UNLABELLED = {f"{YELL_A}.png": "yell-528", PELICANS: "pigeon-lake", "SOAP_031.png": "soap-031"}
@@ -191,7 +192,20 @@ def write_trees(source: Path, out: Path) -> dict[str, tuple[int, int]]:
                 coco.add(name, tile.shape, crop_annotations(boxes, box, MIN_VISIBLE, MIN_AREA))
         coco.write(out / f"{split}.json")
         counts[f"trees/{split}"] = (len(coco.images), len(coco.annotations))
-    return counts
+    return counts | {"trees/scene": write_scene(source, out)}
+
+
+def write_scene(source: Path, out: Path) -> tuple[int, int]:
+    """A validation photograph as it is; numbers of images and of annotations."""
+    from convnextv2.detection.coco import CocoWriter
+
+    coco, name = CocoWriter(["tree"]), f"{TREES['val'][SCENE]}.png"
+    image = read(source / f"{SCENE}.png")
+    write(out / "scene" / name, image)
+    boxes = read_voc(source / f"{SCENE}.xml")
+    coco.add(name, image.shape, boxes)
+    coco.write(out / "scene.json")
+    return 1, len(boxes)
 
 
 def write_nuclei(source: Path, out: Path) -> dict[str, tuple[int, int]]:
@@ -298,6 +312,7 @@ def readme(counts: dict[str, tuple[int, int]]) -> str:
 {sources}
 trees/   RGB aerial photographs. unlabelled/: tiles for pre-training, nothing of the validation
          places. train, val: tiles of at most 400 x 400, boxes of tree crowns (COCO json).
+         scene: a photograph of val as it is.
 nuclei/  Fluorescence microscopy, left half train, right half val, 8 bits. train.json, val.json:
          masks (COCO json, RLE). labels/: 0 background, 1 nucleus, 2 boundary.
 
