@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -159,6 +159,8 @@ def verify(
 ) -> list[Difference]:
     """The largest differences between a file and the model that it was made of.
 
+    Images are compared one by one, and of the first its mirror images, too, three at once.
+
     Args:
         exportable: The model.
         path: Of the file.
@@ -171,11 +173,11 @@ def verify(
     graph = runtime.OnnxGraph(path) if kind == "onnx" else TorchGraph(path)
     predictor = runtime.Predictor(graph)
     largest: dict[str, Difference] = {}
-    for image in images:
-        (found,) = predictor(image)
-        for difference in exportable.compare(exportable.predict(image), found.sample):
-            known = largest.get(difference.what, difference)
-            largest[difference.what] = max(known, difference, key=lambda d: d.found)
+    for batch in _make_batches(images):
+        for image, found in zip(batch, predictor(batch, len(batch)), strict=True):
+            for difference in exportable.compare(exportable.predict(image), found.sample):
+                known = largest.get(difference.what, difference)
+                largest[difference.what] = max(known, difference, key=lambda d: d.found)
     if not largest:
         raise InputError(
             "not written, for nothing was compared: the model finds nothing in these images. Give "
@@ -188,6 +190,15 @@ def verify(
                 f"torch's, and {allowed:.2g} is allowed"
             )
     return list(largest.values())
+
+
+def _make_batches(images: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    first = None
+    for image in images:
+        first = image if first is None else first
+        yield [image]
+    if first is not None:
+        yield [first, first[::-1].copy(), first[:, ::-1].copy()]
 
 
 class Normalization(nn.Module):

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from convnextv2.runtime.tiles import Joiner, Tile, TileGrid
 from convnextv2.tiled_results import TiledImage, TiledResults
-from convnextv2.tiles import Joiner, Tile, TileGrid
 from convnextv2.windows import Windows, open_windows, read_reduced
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from convnextv2.engine.errors import InputError
 from convnextv2.files import printable
 from convnextv2.images import LoadImage
-from convnextv2.tiles import Tile, TileGrid
+from convnextv2.runtime.tiles import Tile, TileGrid
 from convnextv2.windows import Windows, open_windows
 
 MAX_REFETCH = 1000  # draws in the place of tiles that the pipeline gives up, as mmengine has it

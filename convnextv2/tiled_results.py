@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convnextv2.tiles import Joiner, TileGrid
+from convnextv2.runtime.tiles import Joiner, TileGrid
 
 if TYPE_CHECKING:
     import numpy as np

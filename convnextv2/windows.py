@@ -23,7 +23,8 @@ from convnextv2.files import printable
 from convnextv2.image_formats import UNPACKERS
 from convnextv2.images import LoadImage, UnreadableImageError
 from convnextv2.predictor import load_file
-from convnextv2.tiles import Tile
+from convnextv2.runtime.reduced import reduce_image
+from convnextv2.runtime.tiles import Tile
 
 KEPT_BYTES = 256 * 2**20  # of decoded tiles of a file, for the windows beside this one
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -103,27 +104,7 @@ def read_reduced(windows: Windows, longest: int) -> tuple[np.ndarray, int]:
     Returns:
         (ceil(H / n), ceil(W / n), C), means of n x n pixels; and n.
     """
-    height, width = windows.shape
-    factor = max(1, math.ceil(max(height, width) / longest))
-    block = max(1, 1024 // factor) * factor
-    rows = []
-    for y in range(0, height, block):
-        row = []
-        for x in range(0, width, block):
-            part = windows.read((x, y, min(x + block, width), min(y + block, height)))
-            row.append(_average(part, factor))
-        rows.append(np.concatenate(row, axis=1))
-    return np.concatenate(rows), factor
-
-
-def _average(image: np.ndarray, factor: int) -> np.ndarray:
-    """Means of squares of pixels; those that leave the image go on as its edge."""
-    rest = [(0, -side % factor) for side in image.shape[:2]]
-    image = np.pad(image, [*rest, (0, 0)], mode="edge")
-    height, width, channels = image.shape
-    squares = image.reshape(height // factor, factor, width // factor, factor, channels)
-    means = squares.mean((1, 3), dtype=np.float32)
-    return (means.round() if image.dtype.kind in "iu" else means).astype(image.dtype)
+    return reduce_image(windows.read, windows.shape, longest)
 
 
 class DecodedImage(Windows):

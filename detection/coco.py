@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from convnextv2.files import AtomicLocalBackend
+from convnextv2.runtime.box_masks import BoxMask
 
 
 class CocoWriter:
@@ -100,3 +101,20 @@ def decode_mask(segmentation: np.ndarray | dict) -> np.ndarray:
     if isinstance(segmentation["counts"], list):
         segmentation = coco_mask.frPyObjects(segmentation, *segmentation["size"])
     return coco_mask.decode(segmentation).astype(bool)
+
+
+def draw_polygons(polygons: list, image_shape: tuple[int, int]) -> BoxMask:
+    """The mask of COCO's polygons, as pycocotools draws them in an image (H, W)."""
+    rings = [np.array(ring, float).reshape(-1, 2) for ring in polygons if len(ring) >= 6]
+    if not rings:
+        return BoxMask((0, 0, 0, 0), "", 0)
+    height, width = image_shape
+    points = np.concatenate(rings)
+    # A frame around the object, at whole pixels, so that nothing is rounded otherwise.
+    x0, y0 = (max(0, int(low)) for low in np.floor(points.min(0)) - 1)
+    x1, y1 = (int(high) for high in np.minimum(np.ceil(points.max(0)) + 1, [width, height]))
+    if x0 >= x1 or y0 >= y1:
+        return BoxMask((0, 0, 0, 0), "", 0)
+    moved = [(ring - [x0, y0]).ravel().tolist() for ring in rings]
+    rle = coco_mask.merge(coco_mask.frPyObjects(moved, y1 - y0, x1 - x0))
+    return BoxMask.of(coco_mask.decode(rle), x0, y0)

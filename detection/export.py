@@ -106,7 +106,9 @@ def propose(head: Any, features: Sequence[Tensor], shape: Sequence[int]) -> tupl
     scores = _suppress(boxes, scores, cfg.nms.iou_threshold).flatten(1)
     boxes = boxes.flatten(1, 2)
     best, places = scores.topk(min(cfg.max_per_img, scores.shape[1]))
-    return boxes.gather(1, places[..., None].expand(-1, -1, 4)), best > LEFT_OUT
+    boxes, valid = boxes.gather(1, places[..., None].expand(-1, -1, 4)), best > LEFT_OUT
+    # Regions of no size may have no features, see `extract`: a pixel for what is none, too.
+    return torch.cat([boxes[..., :2], boxes[..., 2:] + (~valid)[..., None]], -1), valid
 
 
 def _anchors(head: Any, features: Sequence[Tensor]) -> list[Tensor]:
@@ -204,16 +206,16 @@ def extract(extractor: Any, features: Sequence[Tensor], images: Tensor, rois: Te
     """Features (n, C, h, w) of RoIs (n, 4) of images (n,): `SingleRoIExtractor.forward`.
 
     There each level is asked for its own RoIs. Here each is asked for all, and those of others are
-    of no size: their features are 0, at no cost.
+    of no size: their features cost nothing, and are nothing, which some runtimes call NaN.
     """
     levels = features[: extractor.num_inputs]
     rows = torch.cat([images[:, None].to(rois.dtype), rois], 1)
     mine = extractor.map_roi_levels(rows, len(levels))
-    total: Any = 0
+    chosen: Any = 0
     for number, (level, layer) in enumerate(zip(levels, extractor.roi_layers, strict=True)):
-        own = rois * (mine == number)[:, None]
-        size = layer.output_size
-        total = total + roi_align(
-            level, images, own, size[0], size[1], layer.spatial_scale, layer.sampling_ratio
+        own, size = (mine == number)[:, None], layer.output_size
+        found = roi_align(
+            level, images, rois * own, size[0], size[1], layer.spatial_scale, layer.sampling_ratio
         )
-    return total
+        chosen = torch.where(own[..., None, None], found, chosen) if number else found
+    return chosen

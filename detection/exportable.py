@@ -122,7 +122,7 @@ def check(model: Any) -> None:
 
 
 def _check_extractor(extractor: Any, name: str) -> None:
-    """Only where the number of samples goes by the RoI's size, one of no size has features of 0."""
+    """Only where the number of samples goes by the RoI's size, one of no size costs nothing."""
     for layer in getattr(extractor, "roi_layers", ()):
         options = (getattr(layer, key, None) for key in ("pool_mode", "aligned", "sampling_ratio"))
         if is_a(type(extractor), _EXTRACTOR) and tuple(options) == ("avg", True, 0):

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from .box_masks import BoxMask
-from .join import Piece
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.join import Piece
 
 
 class Journal:

@@ -16,8 +16,7 @@ import numpy as np
 from convnextv2.files import written_whole
 from convnextv2.geo import Place
 from convnextv2.pictures import Palette
-
-from .join import FoundObject
+from convnextv2.runtime.join import FoundObject
 
 
 def write_polygons(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from convnextv2.registry import DATASETS
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.tiles import Tile, intersect
 from convnextv2.tiled_dataset import TiledDataset
-from convnextv2.tiles import Tile, intersect
 
-from .box_masks import BoxMask
+from .coco import draw_polygons
 
 
 @DATASETS.register_module()
@@ -85,5 +86,5 @@ def _read_mask(mask: Any, image_shape: tuple[int, int]) -> BoxMask | None:
     if not mask:
         return None
     if isinstance(mask, list):
-        return BoxMask.from_polygons(mask, image_shape)
+        return draw_polygons(mask, image_shape)
     return BoxMask.from_coco(mask)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from convnextv2.geo import read_place
 from convnextv2.pictures import complete_palette
 from convnextv2.results import ResultsFile, TrainedModel
+from convnextv2.runtime.join import FoundObject
 from convnextv2.tiled_results import TiledImage, TiledResults
 
-from .join import FoundObject
 from .journal import Journal
 from .polygons import write_polygons
 from .results import UNKNOWN_IDS, find_category_ids, raise_score_thr

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from pycocotools import mask as coco_mask
 
-from convnextv2.tiles import Tile
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.tiles import Tile
 
-from .box_masks import BoxMask
 from .coco import decode_mask, encode_mask
 
 

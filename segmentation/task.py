@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from convnextv2.engine.template import Template
     from convnextv2.pictures import Palette
     from convnextv2.results import TrainedModel
-    from convnextv2.tiles import TileGrid
+    from convnextv2.runtime.tiles import TileGrid
 
     from .export import ExportableSegmenter
     from .tiled import LabelsJoiner

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convnextv2.files import AtomicLocalBackend
-from convnextv2.tiles import Joiner, TileGrid
-
-from .blend import Blend
+from convnextv2.runtime.blend import Blend
+from convnextv2.runtime.results import label_logits
+from convnextv2.runtime.tiles import Joiner, TileGrid
 
 if TYPE_CHECKING:
     from mmengine.structures import BaseDataElement
@@ -98,9 +98,4 @@ def find_labels(model: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
     head: Any = model.decode_head
     threshold = getattr(head[-1] if hasattr(head, "__len__") else head, "threshold", None)
 
-    def label(logits: np.ndarray) -> np.ndarray:
-        if len(logits) == 1:  # mmseg has made a share of one of it
-            return (logits[0] > threshold).astype(np.uint8)
-        return logits.argmax(0).astype(np.uint8)
-
-    return label
+    return lambda logits: label_logits(logits, threshold)

@@ -13,8 +13,8 @@ from PIL import Image
 from convnextv2.engine.errors import InputError
 from convnextv2.files import printable
 from convnextv2.registry import DATASETS
+from convnextv2.runtime.tiles import Tile
 from convnextv2.tiled_dataset import TiledDataset
-from convnextv2.tiles import Tile
 
 _TIFF = (".tif", ".tiff")
 

@@ -4,6 +4,7 @@
 _base_ = [
     '../_base_/models/fcmae_convnextv2.py',
     '../_base_/datasets/flowers_unlabelled.py',
+    '../_base_/schedules/fcmae_flowers_600.py',
     '../_base_/runtime/pretrain_runtime.py',
 ]
 
@@ -11,18 +12,12 @@ model = dict(
     backbone=dict(arch=dict(_delete_=True, depths=(2, 2, 6, 2), channels=(32, 64, 128, 256))),
     decoder_dim=256,
 )
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05),
-    constructor='convnextv2.LayerDecayOptimWrapperConstructor',
-)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=2400),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=2400)
+train_cfg = dict(max_iters=2400)
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(by_epoch=False, interval=200, max_keep_ckpts=-1),
 )
-log_processor = dict(by_epoch=False)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from convnextv2.pictures import Palette
     from convnextv2.results import ResultsWriter, TrainedModel
     from convnextv2.reviews import Review
+    from convnextv2.runtime.tiles import Joiner, TileGrid
     from convnextv2.tiled_results import TiledResults
-    from convnextv2.tiles import Joiner, TileGrid
 
 # Settings of every task's templates.
 SETTINGS = (

@@ -12,8 +12,8 @@ from mmengine.structures import BaseDataElement
 
 from convnextv2.predictor import ImageModel
 from convnextv2.registry import MODELS
+from convnextv2.runtime.tiles import TileGrid
 from convnextv2.tiled import predict_tiles
-from convnextv2.tiles import TileGrid
 from convnextv2.windows import DecodedImage
 
 from .tasks import PredictingTask, list_tasks

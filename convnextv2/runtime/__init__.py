@@ -13,6 +13,7 @@ for found in predictor([image]):
 
 from .about import FORM, KEY, read_about
 from .graph import Graph, OnnxGraph
+from .openvino_graph import OpenVinoGraph
 from .predictor import Predictor
 from .results import Image, Instances, Prediction
 
@@ -23,6 +24,7 @@ __all__ = [
     "Image",
     "Instances",
     "OnnxGraph",
+    "OpenVinoGraph",
     "Prediction",
     "Predictor",
     "read_about",

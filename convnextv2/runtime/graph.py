@@ -50,6 +50,9 @@ class OnnxGraph:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own kinds have no common one
             raise ValueError(f"{path} is no ONNX model: {str(error)[:300]}") from error
+        given = [value.name for value in self._session.get_inputs()]
+        if given != ["image"]:
+            raise ValueError(f"{path} takes {', '.join(given)[:100]}, expected one input, image")
         self._names = [output.name for output in self._session.get_outputs()]
         self.about = read_about(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
 

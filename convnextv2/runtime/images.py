@@ -10,6 +10,22 @@ import numpy as np
 MOST_ASPECT = 200
 
 
+def open_image(path: str | Path, channels: int, rgb: bool) -> np.ndarray:
+    """As `read_image`, but of an npy file no more is read than is used.
+
+    Raises:
+        ValueError: It cannot be read, or there is no Pillow for it.
+    """
+    if Path(path).suffix.lower() != ".npy" or not Path(path).is_file():
+        return read_image(path, channels, rgb)
+    try:
+        image: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{path}: no array: {str(error)[:300]}") from error
+    image = image if image.ndim == 3 else image[..., None]
+    return image if rgb or image.shape[2:] != (3,) else image[..., ::-1]
+
+
 def read_image(path: str | Path, channels: int, rgb: bool) -> np.ndarray:
     """The image (H, W, C) of a file; three channels are colours, as RGB or BGR.
 
@@ -22,7 +38,7 @@ def read_image(path: str | Path, channels: int, rgb: bool) -> np.ndarray:
         image = read_array(path)
     else:
         image = read_picture(path, channels)
-    return image if rgb or image.shape[2] != 3 else np.ascontiguousarray(image[..., ::-1])
+    return image if rgb or image.shape[2:] != (3,) else np.ascontiguousarray(image[..., ::-1])
 
 
 def read_array(path: str | Path) -> np.ndarray:
@@ -69,14 +85,28 @@ def check_image(image: np.ndarray, channels: int) -> None:
     Raises:
         ValueError: It has another shape, no pixels, too long a side, or values that are no numbers.
     """
-    if image.ndim != 3 or image.shape[2] != channels:
-        raise ValueError(f"shape {image.shape}, expected (H, W, C) of {channels} bands")
-    floats = image.dtype.kind == "f"
-    if image.dtype.kind not in "uif" or (floats and not np.isfinite(image).all()):
+    check_shape(image, channels)
+    kind = image.dtype.kind
+    if kind not in "uif" or (kind == "f" and not _is_finite(image)):
         raise ValueError(f"values of type {image.dtype} that are no finite numbers")
     short, long = sorted(image.shape[:2])
     if not short or long > MOST_ASPECT * short:
         raise ValueError(f"{image.shape[0]} x {image.shape[1]} pixels: one side is too short")
+
+
+def _is_finite(image: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):  # of more than float32 holds
+        return bool(np.isfinite(image.astype(np.float32, copy=False)).all())
+
+
+def check_shape(image: np.ndarray, channels: int) -> None:
+    """Stop at an array that has not the shape of an image for the network, or no pixels.
+
+    Raises:
+        ValueError: It says which it has.
+    """
+    if image.ndim != 3 or image.shape[2] != channels or not image.size:
+        raise ValueError(f"shape {image.shape}, expected (H, W, C) of {channels} bands")
 
 
 def convert(image: np.ndarray, dtype: str | None) -> np.ndarray:

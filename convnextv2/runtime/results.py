@@ -66,15 +66,31 @@ class Prepared(NamedTuple):
     resized: np.ndarray
 
 
-def _label(about: dict, outputs: dict, number: int, sample: Prepared) -> SimpleNamespace:
-    """mmseg's label map: without the padding, in the image's own size."""
+def find_logits(outputs: dict, number: int, sample: Prepared) -> np.ndarray:
+    """mmseg's ``seg_logits`` (C, H, W): without the padding, in the image's own size.
+
+    Of one class alone its share, as mmseg has it.
+    """
     height, width = sample.resized.shape[:2]
     logits = resize_maps(outputs["logits"][number, :, :height, :width], sample.image.shape[:2])
-    if len(logits) > 1:
-        labels = logits.argmax(0)
-    else:
-        labels = (1 / (1 + np.exp(-logits[0])) > about["threshold"]).astype(np.int64)
-    return SimpleNamespace(pred_sem_seg=SimpleNamespace(data=labels[None]))
+    return logits if len(logits) > 1 else 1 / (1 + np.exp(-logits))
+
+
+def label_logits(logits: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The labels (h, w), uint8, of mmseg's ``seg_logits`` (C, h, w).
+
+    Args:
+        logits: Of one class its share.
+        threshold: Of the share of one class.
+    """
+    labels = logits.argmax(0) if len(logits) > 1 else logits[0] > threshold
+    return labels.astype(np.uint8)
+
+
+def _label(about: dict, outputs: dict, number: int, sample: Prepared) -> SimpleNamespace:
+    """mmseg's label map."""
+    labels = label_logits(find_logits(outputs, number, sample), about["threshold"])
+    return SimpleNamespace(pred_sem_seg=SimpleNamespace(data=labels.astype(np.int64)[None]))
 
 
 def _locate(about: dict, outputs: dict, number: int, sample: Prepared) -> SimpleNamespace:

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from convnextv2.detection.coco import CocoWriter, decode_mask, encode_mask
 from convnextv2.detection.tiles import crop_annotations
-from convnextv2.tiles import tile_boxes
+from convnextv2.runtime.tiles import tile_boxes
 
 SHAPES = [(100, 100), (101, 257), (64, 65), (1, 200), (30, 300, 3)]
 

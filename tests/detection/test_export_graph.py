@@ -9,8 +9,15 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from convnextv2 import runtime
+from convnextv2.detection import export, export_ops
+from convnextv2.detection.coco import decode_mask
 from convnextv2.detection.exportable import ExportableDetector, compare_objects
+from convnextv2.detection.tiled import ObjectsJoiner
 from convnextv2.engine.errors import InputError
+from convnextv2.runtime.join import WHOLE_IMAGE
+from convnextv2.runtime.reduced import reduce_image
+from convnextv2.runtime.tiles import TileGrid
+from convnextv2.tiled import predict_tiles
 
 BASES = Path(__file__).resolve().parents[2] / "configs/_base_/models"
 NAMES = ["faster-rcnn", "mask-rcnn", "cascade-mask-rcnn"]
@@ -121,6 +128,73 @@ def test_the_graph_finds_what_mmdet_finds(name, images, tmp_path):
         one, other = (vars(found.sample.pred_instances) for found in (one, other))
         for difference in compare_objects(one, other):
             assert difference.found <= 1e-3, difference
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "number"),
+    [("mask-rcnn", (200, 300), 200), ("faster-rcnn", (2000, 1500), 300)],
+)
+def test_many_objects_of_large_images_are_found(name, size, number, tmp_path):
+    cfg = make_config(name, score_thr=0.05, max_per_img=number)
+    cfg.test_dataloader.dataset.pipeline[1] = {"type": "Resize", "scale_factor": 1.0}
+    exportable = ExportableDetector(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    assert exportable.about["image"]["steps"][0]["factor"] == [1.0, 1.0]
+    shape = [side // 8 + 1 for side in size]
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    image = image.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]]
+    (found,) = runtime.Predictor(EagerGraph(exportable))(image)
+    assert len(found.sample.pred_instances) == number
+    for difference in exportable.compare(exportable.predict(image), found.sample):
+        assert difference.found <= difference.allowed, difference
+
+
+def test_by_tiles_it_finds_what_the_model_finds_by_tiles(tmp_path):
+    cfg = make_config("mask-rcnn")
+    exportable = ExportableDetector(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (18, 24, 3), np.uint8).repeat(8, 0).repeat(8, 1)[:140, :190]
+    grid = TileGrid(image.shape[:2], 64, 16)
+    joiner = ObjectsJoiner(grid)
+    read = lambda tile: image[tile[1] : tile[3], tile[0] : tile[2]]  # noqa: E731
+    list(predict_tiles(exportable._predictor, read, joiner))
+    (small,) = exportable._predictor(reduce_image(read, grid.image_shape, 64)[0])
+    joiner.add_reduced(small.sample, 3)
+    expected = joiner.join()
+    assert len(expected) > 20
+    assert any(len(found.tiles) > 1 for found in expected)
+    assert any(WHOLE_IMAGE in found.tiles for found in expected)
+    predictor = runtime.Predictor(EagerGraph(exportable))
+    objects = predictor.predict_by_tiles(image, 64, 16, 3, whole_too=True).sample.pred_instances
+    mine = {
+        "bboxes": np.array([one.box for one in expected], np.float32),
+        "scores": np.array([one.score for one in expected], np.float32),
+        "labels": np.array([one.label for one in expected]),
+        "masks": np.array([decode_mask(one.mask.to_coco(grid.image_shape)) for one in expected]),
+    }
+    other = vars(objects) | {"masks": np.array([decode_mask(mask) for mask in objects.masks])}
+    for difference in compare_objects(mine, other):
+        assert difference.found <= 1e-3, difference
+    assert len(objects[objects.scores > objects.scores[3]].masks) == 3  # the best come first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_runtime_makes_of_regions_of_no_size_does_not_matter(
+    name, images, tmp_path, monkeypatch
+):
+    """OpenVINO makes NaN of them."""
+
+    def spoil(level, numbers, rois, *options):
+        found = export_ops.roi_align(level, numbers, rois, *options)
+        nothing = (rois[:, 2:] <= rois[:, :2]).any(1)
+        return found.masked_fill(nothing[:, None, None, None], float("nan"))
+
+    monkeypatch.setattr(export, "roi_align", spoil)
+    cfg = make_config(name)
+    exportable = ExportableDetector(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    (found,) = runtime.Predictor(EagerGraph(exportable))(images[0])
+    assert len(found.sample.pred_instances)
+    for difference in exportable.compare(exportable.predict(images[0]), found.sample):
+        assert difference.found <= 1e-4, difference
 
 
 def test_an_image_may_have_no_objects(images, tmp_path):

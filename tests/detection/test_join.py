@@ -9,12 +9,12 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
-from convnextv2.detection.box_masks import BoxMask
-from convnextv2.detection.join import WHOLE_IMAGE, Piece, join_pieces
 from convnextv2.detection.tiled import ObjectsJoiner
 from convnextv2.results import Prediction
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.join import WHOLE_IMAGE, Piece, join_pieces
+from convnextv2.runtime.tiles import TileGrid
 from convnextv2.tiled import predict_tiles
-from convnextv2.tiles import TileGrid
 
 SHAPE = (310, 420)
 

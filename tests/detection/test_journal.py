@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from convnextv2.detection.box_masks import BoxMask
-from convnextv2.detection.join import Piece
 from convnextv2.detection.journal import Journal
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.join import Piece
 
 MASK = BoxMask.of(np.ones((2, 3), bool), 5, 6)
 PIECES = {

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from convnextv2.detection.box_masks import BoxMask
-from convnextv2.detection.join import FoundObject
 from convnextv2.detection.polygons import trace, write_polygons
 from convnextv2.geo import Place
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.join import FoundObject
 
 
 def fill(polygons, shape, scale=4):

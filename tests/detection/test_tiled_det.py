@@ -8,10 +8,11 @@ import pytest
 import tifffile
 from pycocotools import mask as coco_mask
 
-from convnextv2.detection.box_masks import BoxMask, read_runs
-from convnextv2.detection.coco import decode_mask, encode_mask
+from convnextv2.detection.coco import decode_mask, draw_polygons, encode_mask
 from convnextv2.detection.tiled_dataset import TiledDetDataset
 from convnextv2.engine.errors import InputError
+from convnextv2.runtime.box_masks import BoxMask
+from convnextv2.runtime.rle import read_runs
 
 SHAPE = (120, 170)
 PIPELINE = [
@@ -145,5 +146,5 @@ def test_masks_in_cocos_forms_are_read_without_the_image():
     for shift in (0, -30, 100):
         moved = [(np.array(ring) + shift).tolist() for ring in POLYGON]
         whole = decode_mask(coco_mask.merge(coco_mask.frPyObjects(moved, *SHAPE)))
-        kept = BoxMask.from_polygons(moved, SHAPE)
+        kept = draw_polygons(moved, SHAPE)
         assert np.array_equal(kept.decode((0, 0, SHAPE[1], SHAPE[0])), whole)

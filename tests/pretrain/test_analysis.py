@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from convnextv2.backbone import ConvNeXtV2, ResponseNorm
+from convnextv2.backbone import ConvNeXtV2, LayerScale, NoResponseNorm
 from convnextv2.pretrain.analysis import POINTS, analyse, trace
 from convnextv2.pretrain.measures import (
     ChannelStates,
@@ -19,16 +19,6 @@ from convnextv2.pretrain.measures import (
 )
 
 SMALL = {"depths": [1, 2, 1, 1], "channels": [4, 6, 8, 12]}
-
-
-class Identity(ResponseNorm):
-    """V1 has nothing between its linear layers."""
-
-    def __init__(self, dim):
-        super().__init__()
-
-    def forward(self, x):
-        return x
 
 
 @pytest.fixture
@@ -145,9 +135,32 @@ def test_tracing_changes_nothing(backbone, images):
 @torch.no_grad()
 def test_other_blocks_are_traced(images):
     """Those of V1: nothing between the linear layers, a scale behind them."""
-    backbone = ConvNeXtV2(SMALL, 5, output_norm=False, response_norm=Identity).double().eval()
-    for _, features in trace(backbone, images, POINTS):
-        assert torch.equal(features["expansion"], features["response"])
+    torch.manual_seed(0)
+    v1 = {"response_norm": NoResponseNorm, "layer_scale": LayerScale}
+    backbone = ConvNeXtV2(SMALL, 5, output_norm=False, **v1).double().eval()
+    for parameter in backbone.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    blocks = [block for stage in backbone.stages for block in stage]
+    x = backbone.downsample_layers[0](images)
+    for block, (place, features) in zip(blocks, trace(backbone, images, POINTS), strict=True):
+        h = block.norm(block.dwconv(x).permute(0, 2, 3, 1))
+        h = nn.functional.gelu(block.pwconv1(h))
+        x = x + (block.layer_scale.scale * block.pwconv2(h)).permute(0, 3, 1, 2)
+        rows = h.flatten(1, 2).transpose(1, 2)
+        for point, expected in {"block": x.flatten(2), "expansion": rows, "response": rows}.items():
+            torch.testing.assert_close(features[point], expected)
+        if place.last and place.stage < 3:
+            x = backbone.downsample_layers[place.stage + 1](x)
+
+
+def test_a_channel_of_zeros_is_unrelated_to_all():
+    maps = torch.randn(3, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rest = distance_by_loops(maps[0, 1:])
+    maps[0, 0] = 0
+    # 4 x 4 pairs as they are; the other 9 of 25 have cosine 0, that of the channel with itself too
+    assert channel_distance(maps)[0].item() == pytest.approx((16 * rest + 9 / 2) / 25)
+    assert channel_distance(1e-3 * maps).tolist() == pytest.approx(channel_distance(maps).tolist())
+    assert channel_distance(torch.zeros(1, 4, 3)).item() == 0.5
 
 
 def test_extremes_of_the_measures():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement, PixelData
 
-from convnextv2.segmentation.blend import Blend
+from convnextv2.runtime.blend import Blend
+from convnextv2.runtime.tiles import TileGrid, fade
 from convnextv2.segmentation.tiled import LabelsJoiner
-from convnextv2.tiles import TileGrid, fade
 
 GRIDS = [
     TileGrid((150, 210), 64, 16),

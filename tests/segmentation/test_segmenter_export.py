@@ -10,7 +10,10 @@ from mmengine.registry import MODELS, init_default_scope
 
 from convnextv2 import runtime
 from convnextv2.engine.errors import InputError
+from convnextv2.runtime.tiles import TileGrid
 from convnextv2.segmentation.export import AdaptivePool, ExportableSegmenter
+from convnextv2.segmentation.tiled import LabelsJoiner, find_labels
+from convnextv2.tiled import predict_tiles
 
 BASE = Path(__file__).resolve().parents[2] / "configs/_base_/models/upernet_convnextv2.py"
 WIDTHS = [8, 16, 24, 32]
@@ -87,6 +90,41 @@ def test_the_graph_labels_as_mmseg_does(mode, tmp_path):
         (difference,) = exportable.compare(exportable.predict(image), found.sample)
         assert difference.found > difference.allowed
     assert len(several) > 1
+
+
+def test_large_images_are_labelled_as_they_are(tmp_path):
+    cfg = make_config()
+    cfg.test_dataloader.dataset.pipeline[1] = {"type": "Resize", "scale_factor": 1.0}
+    exportable = ExportableSegmenter(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    rng = np.random.default_rng(0)
+    for height, width in [(200, 300), (2000, 1500)]:
+        image = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+        image = image.repeat(8, 0).repeat(8, 1)[:height, :width]
+        (found,) = runtime.Predictor(EagerGraph(exportable))(image)
+        (difference,) = exportable.compare(exportable.predict(image), found.sample)
+        assert difference.found <= difference.allowed
+        assert len(np.unique(found.sample.pred_sem_seg.data)) > 1
+
+
+@pytest.mark.parametrize("classes", [3, 1])
+def test_by_tiles_it_labels_as_the_model_does_by_tiles(classes, tmp_path):
+    cfg = make_config(classes)
+    if classes == 1:
+        for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+            head.update(out_channels=1, threshold=0.5)
+            head.loss_decode.use_sigmoid = True
+    exportable = ExportableSegmenter(cfg, save_weights(cfg, tmp_path / "a.pth"))
+    image = np.random.default_rng(0).integers(0, 256, (18, 24, 3), np.uint8)
+    image = image.repeat(8, 0).repeat(8, 1)[:140, :190]
+    grid = TileGrid(image.shape[:2], 64, 16)
+    joiner = LabelsJoiner(grid, find_labels(exportable._predictor.model))
+    read = lambda tile: image[tile[1] : tile[3], tile[0] : tile[2]]  # noqa: E731
+    list(predict_tiles(exportable._predictor, read, joiner))
+    found = runtime.Predictor(EagerGraph(exportable)).predict_by_tiles(image, 64, 16, 3)
+    labels = found.sample.pred_sem_seg.data
+    assert labels.shape == (1, 140, 190)
+    assert (labels[0] != joiner.join()).mean() <= 1e-3
+    assert len(np.unique(labels)) > 1
 
 
 def test_adaptive_pooling_is_torchs():

@@ -81,6 +81,40 @@ def test_probe(folder, monkeypatch, capsys):
     assert list(content["checkpoints"]) == ["untrained", "iter_0"]
 
 
+def test_the_largest_class_of_probe_is_that_of_the_tested_images(folder, monkeypatch):
+    options = ["--data", "images", "--folds", 2, "--size", 64, "--out", "out"]
+    for path in sorted(folder.glob("images/dark/*"))[:3]:
+        (folder / "val" / "light").mkdir(parents=True, exist_ok=True)
+        path.rename(folder / "val" / "light" / path.name)
+    call(monkeypatch, probe, "config.py", "iter_0.pth", *options)
+    content = json.loads((folder / "out/probe.json").read_text())
+    assert content["largest_class"] == pytest.approx(6 / 9)
+    call(monkeypatch, probe, "config.py", "iter_0.pth", *options, "--val", "val")
+    content = json.loads((folder / "out/probe.json").read_text())
+    assert content["images"] == 9
+    assert content["largest_class"] == 1
+
+
+def test_probe_refuses_too_many_folds_before_it_looks_at_images(folder, monkeypatch):
+    monkeypatch.setattr(probe, "read_features", None)
+    with pytest.raises(ValueError, match="folds must be 2 to 6, the images of the smallest class"):
+        call(monkeypatch, probe, "config.py", "iter_0.pth", "--data", "images", "--folds", 7)
+
+
+def test_checkpoints_have_different_names():
+    def names(*paths):
+        return list(probe.name_checkpoints(list(paths)).values())
+
+    assert names("a/x.pth", "a/y.pth") == ["x", "y"]
+    assert names("a/x.pth", "b/x.pth") == ["a/x", "b/x"]
+    assert names("a/x.pth", "b/x.pth", "b/y.pth") == ["a/x", "b/x", "b/y"]
+    assert names("a/x.pth", "a/x.pt") == ["x.pth", "x.pt"]
+    assert names("http://h/a/x.pth", "http://h/b/x.pth") == ["a/x", "b/x"]
+    assert names("runs/untrained.pth") == ["untrained.pth"]  # which random weights are called
+    with pytest.raises(ValueError, match="given twice"):
+        names("a/x.pth", "./a/x.pth")
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
 def test_embed(folder, monkeypatch, suffix):
     if suffix == ".parquet":
@@ -141,6 +175,21 @@ def test_analyze_features(folder, monkeypatch):
     }  # fmt: skip
 
 
+def test_random_weights_are_analysed_too(folder, monkeypatch):
+    torch.manual_seed(7)
+    bands = next(iter(torch.load("iter_0.pth").values())).shape[1]
+    torch.save(ConvNeXtV2(SMALL, bands, output_norm=False).state_dict(), "same.pth")
+    options = ["--configs", "config.py", "--untrained", "--seed", 7, "--out", "out"]
+    options += ["--size", 64, "--max-images", 3, "--maps", 0]
+    call(monkeypatch, analyze_features, "images", "iter_0.pth", "same.pth", *options)
+    untrained, other, same = (
+        [row["distance"] for row in read("out/layers.csv") if row["network"] == name]
+        for name in ("untrained", "iter_0", "same")
+    )
+    assert len(untrained) == 5
+    assert untrained == same != other
+
+
 def test_wrong_command_lines_are_sentences(folder, monkeypatch):
     networks = ["images", "iter_0.pth", "iter_1.pth"]
     for options, message in {
@@ -148,6 +197,8 @@ def test_wrong_command_lines_are_sentences(folder, monkeypatch):
         ("--names", "a", "a"): "give different --names",
         ("--names", "a/b", "c"): "without a slash",
         ("--configs", "a", "b", "c"): "one for each of 2 checkpoints",
+        ("--untrained",): "give --configs",
+        ("--untrained", "--configs", "a", "--names", "a", "untrained"): "give different --names",
     }.items():
         with pytest.raises(ValueError, match=message):
             call(monkeypatch, analyze_features, *networks, *options)

@@ -30,7 +30,8 @@ import sys
 import numpy as np, onnxruntime
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in ("convnextv2_runtime", "numpy", "onnxruntime", "json"):
+        own = {"convnextv2_runtime", "numpy", "onnxruntime", *sys.stdlib_module_names}
+        if name.split(".")[0] not in own:
             raise ImportError("refused: " + name)
 sys.meta_path.insert(0, Refuse())
 from convnextv2_runtime import Predictor

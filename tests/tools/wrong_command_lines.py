@@ -262,6 +262,9 @@ OTHERS = {
     "deployment/export_model.py DET WEIGHTS --out x.pt2": "must end in .onnx",
     "deployment/export_model.py DET WEIGHTS --to tflite --out x.onnx": "invalid choice",
     "deployment/export_model.py DET empty.pth --out x.onnx": "empty.pth",
+    "deployment/quantize_model.py nowhere.onnx shapes --out x.onnx": "no model at nowhere.onnx",
+    "deployment/quantize_model.py text.txt nowhere --out x.onnx": "no folder at nowhere",
+    "deployment/quantize_model.py text.txt shapes --out x.pt2": "must end in .onnx",
     "demo.py --cold": "unrecognized arguments",
 }
 

@@ -1,6 +1,7 @@
 """Writing a network and holding the file against it, whatever the task."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -81,6 +82,47 @@ def test_a_file_gives_what_the_network_gives(kind, tmp_path):
     nn.init.ones_(exportable.network.conv.bias)
     with pytest.raises(InputError, match=r"no copy of the model\. a feature: "):
         verify(exportable, path, kind, images)
+
+
+def test_openvino_gives_the_same(tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("openvino")
+    exportable, path = ExportableEdges(), tmp_path / "a.onnx"
+    write(exportable, path, "onnx")
+    graphs = runtime.OnnxGraph(path, 1), runtime.OpenVinoGraph(path, 1)
+    assert graphs[0].about == graphs[1].about
+    for shape in ((1, 3, 64, 64), (3, 3, 70, 99)):
+        images = np.random.default_rng(0).random(shape, np.float32) * 255
+        expected, found = (graph(images) for graph in graphs)
+        assert list(found) == list(expected)
+        for name, values in found.items():
+            np.testing.assert_allclose(values, expected[name], atol=1e-3)
+    path.write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"a\.onnx is no model for OpenVINO"):
+        runtime.OpenVinoGraph(path)
+
+
+def test_without_openvino_its_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ImportError, match=r"convnextv2-dense\[openvino\]"):
+        runtime.OpenVinoGraph(tmp_path / "a.onnx")
+
+
+class Mixing(Edges):
+    """Its images know of each other, if there are several."""
+
+    def forward(self, image):
+        found = super().forward(image)
+        return {name: value - value.mean(0) for name, value in found.items()}
+
+
+def test_images_of_one_batch_are_compared_too(tmp_path):
+    exportable, path = ExportableEdges(), tmp_path / "model"
+    exportable.network = Mixing()
+    write(exportable, path, "torch")
+    image = np.random.default_rng(0).integers(0, 256, (70, 80, 3), np.uint8)
+    with pytest.raises(InputError, match=r"no copy of the model\. a feature: "):
+        verify(exportable, path, "torch", [image])
 
 
 def test_weights_that_a_file_cannot_hold_are_refused(tmp_path):

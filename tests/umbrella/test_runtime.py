@@ -35,13 +35,13 @@ ABOUT = {
     "windows": None,
     "threshold": None,
 }
-# Allows numpy, onnxruntime and what they need themselves; refuses all else that is installed.
+# Allows Python's own, numpy, onnxruntime and what they need; refuses all else that is installed.
 BLOCKED = """
 import sys
 import numpy, onnxruntime
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in ({allowed}):
+        if name.split(".")[0] not in ({allowed}, *sys.stdlib_module_names):
             raise ImportError("refused: " + name)
 known = set(sys.modules)
 sys.meta_path.insert(0, Refuse())
@@ -81,7 +81,7 @@ def test_two_packages_are_enough(model, tmp_path):
     shutil.copytree(RUNTIME, tmp_path / "convnextv2_runtime")
     np.save(tmp_path / "a.npy", np.full((20, 30, 3), 200, np.uint8))
     (tmp_path / "a.png").write_bytes(b"a picture")
-    script = BLOCKED.format(allowed="'convnextv2_runtime', 'numpy', 'onnxruntime', 'json'") + (
+    script = BLOCKED.format(allowed="'convnextv2_runtime', 'numpy', 'onnxruntime'") + (
         "from convnextv2_runtime import Predictor\n"
         "image = numpy.zeros((50, 60, 3), numpy.uint8)\n"
         "image[:, 20:] = 255\n"
@@ -90,6 +90,8 @@ def test_two_packages_are_enough(model, tmp_path):
         "assert labels.shape == (1, 50, 60)\n"
         "assert labels[0, :, :19].max() == 0 and labels[0, :, 21:].min() == 1\n"
         "assert (other.sample.pred_sem_seg.data == 1).all()\n"
+        "tiled = Predictor('model.onnx').predict_by_tiles(image, 40, 8, batch_size=3)\n"
+        "assert (tiled.sample.pred_sem_seg.data == (image[None, ..., 0] > 0)).all()\n"
         "try:\n"
         "    list(Predictor('model.onnx')('a.png'))\n"
         "except ValueError as error:\n"
@@ -122,6 +124,41 @@ def test_what_cannot_be_read_is_left_out_and_named(model, tmp_path):
         runtime.Predictor(broken)
     with pytest.raises(ValueError, match=r"was not written by this version's .*export_model"):
         runtime.read_about(json.dumps({"form": 99}), model)
+
+
+def test_a_damaged_model_is_refused(model, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    content, path = model.read_bytes(), tmp_path / "b.onnx"
+    for length in (0, 1, len(content) // 3, len(content) // 2, len(content) - 40):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"b\.onnx (is no ONNX model|was not written|takes )"):
+            runtime.Predictor(path)
+    other = onnx.load(model)
+    other.graph.input[0].name = other.graph.node[0].input[0] = "pixels"
+    onnx.save(other, path)
+    with pytest.raises(ValueError, match=r"b\.onnx takes pixels, expected one input, image"):
+        runtime.Predictor(path)
+
+
+def test_arrays_that_are_no_images_are_refused(model):
+    predictor = runtime.Predictor(model)
+    whole = np.zeros((40, 40, 3))
+    for image, reason in [
+        (whole.astype(bool), "values of type bool that are no finite numbers"),
+        (whole.astype(complex), "values of type complex128"),
+        (whole.astype(object), "values of type object"),
+        (whole + np.nan, "values of type float64"),
+        (whole[:0], r"shape \(0, 40, 3\), expected"),
+        (whole[0], r"shape \(40, 3\), expected"),
+        (whole[None], r"shape \(1, 40, 40, 3\), expected"),
+        (np.broadcast_to(np.uint8(0), (3, 10**6, 3)), "3 x 1000000 pixels: one side"),
+        (whole + 1e39, "values of type float64"),  # more than the network's numbers hold
+    ]:
+        with pytest.raises(ValueError, match=f"an array: {reason}"):
+            list(predictor(image))
+    for kind in (np.int64, np.float16, np.uint16):
+        (found,) = predictor((whole + 200).astype(kind))
+        assert (found.sample.pred_sem_seg.data == 1).all()
 
 
 class Features:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from convnextv2.tiles import TileGrid, fade, intersect
+from convnextv2.runtime.tiles import TileGrid, fade, intersect
 
 GRIDS = [
     TileGrid((1000, 1300), 256, 64),

@@ -16,7 +16,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from convnextv2.engine.cli import add_looking, make_parser, run, whole
 from convnextv2.engine.errors import InputError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from convnextv2.pretrain.frozen import FrozenBackbone
 
 POINTS = ("block", "expansion", "response")
+UNTRAINED = "untrained"
 
 
 def main() -> None:
@@ -40,6 +41,10 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="+", help="paths or addresses")
     parser.add_argument("--configs", nargs="+", help="one for all checkpoints, or one for each")
     parser.add_argument("--names", nargs="+", help="of the networks; default: their files'")
+    parser.add_argument(
+        "--untrained", action="store_true", help="also random weights of the first of --configs"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the random weights")
     parser.add_argument("--labelled", action="store_true", help="the sub-folders are classes")
     parser.add_argument(
         "--point",
@@ -53,20 +58,39 @@ def main() -> None:
     parser.add_argument("--out", default="features", metavar="DIR", help="folder to write to")
     add_looking(parser)
     args = parser.parse_args()
-    names, configs = name_networks(args), list_configs(args)
+    networks = list_networks(args)
     check_folder(args.out, "--out")
-    write(analyse_networks(names, configs, args), args)
+    write(analyse_networks(networks, args), args)
 
 
-def analyse_networks(
-    names: list[str], configs: list[str | None], args: argparse.Namespace
-) -> "dict[str, Report]":
+class Network(NamedTuple):
+    """What is looked at: without a checkpoint random weights, without a config what shapes tell."""
+
+    name: str
+    checkpoint: str | None
+    config: str | None
+
+
+def list_networks(args: argparse.Namespace) -> list[Network]:
+    """Those of the command line, random weights first.
+
+    Raises:
+        InputError: Names or configs that do not fit the checkpoints.
+    """
+    names, configs = name_networks(args), list_configs(args)
+    networks = list(map(Network, names, args.checkpoints, configs))
+    if args.untrained:
+        networks.insert(0, Network(UNTRAINED, None, configs[0]))
+    return networks
+
+
+def analyse_networks(networks: list[Network], args: argparse.Namespace) -> "dict[str, Report]":
     """The report of each network by its name; draws its maps."""
     from convnextv2.data_parts import spread
 
     paths, labels = list_files(args)
     reports = {}
-    for name, checkpoint, config in zip(names, args.checkpoints, configs, strict=True):
+    for name, checkpoint, config in networks:
         network = open_network(checkpoint, config, args)
         reports[name] = analyse_files(network, paths, labels, args, name)
         some = [paths[i] for i in spread(len(paths), args.maps)]
@@ -85,8 +109,9 @@ def name_networks(args: argparse.Namespace) -> list[str]:
     names = args.names or [Path(path).stem for path in args.checkpoints]
     if len(names) != len(args.checkpoints):
         raise InputError(f"{len(args.checkpoints)} checkpoints need as many --names")
-    if len(set(names)) < len(names) or any("/" in name or not name for name in names):
-        raise InputError(f"names are {', '.join(names)}: give different --names without a slash")
+    taken = [UNTRAINED, *names] if args.untrained else names
+    if len(set(taken)) < len(taken) or any("/" in name or not name for name in names):
+        raise InputError(f"names are {', '.join(taken)}: give different --names without a slash")
     return names
 
 
@@ -94,8 +119,10 @@ def list_configs(args: argparse.Namespace) -> list[str | None]:
     """The config of each checkpoint, or None.
 
     Raises:
-        InputError: Neither one for all nor one for each.
+        InputError: Neither one for all nor one for each, or none for random weights.
     """
+    if args.untrained and not args.configs:
+        raise InputError("--untrained is the network of a config: give --configs")
     given = args.configs or [None]
     if len(given) not in (1, len(args.checkpoints)):
         raise InputError(f"--configs: one, or one for each of {len(args.checkpoints)} checkpoints")
@@ -122,15 +149,21 @@ def list_files(args: argparse.Namespace) -> tuple[list[str], list[int] | None]:
     return [paths[i] for i in places], labels and [labels[i] for i in places]
 
 
-def open_network(checkpoint: str, config: str | None, args: argparse.Namespace) -> "FrozenBackbone":
-    """The network of a checkpoint, by its config or by its shapes."""
+def open_network(
+    checkpoint: str | None, config: str | None, args: argparse.Namespace
+) -> "FrozenBackbone":
+    """The network of a checkpoint, by its config or by its shapes; see `Network`."""
+    import torch
+
     from convnextv2.engine.config import read_config
     from convnextv2.predictor import find_device
     from convnextv2.pretrain.frozen import from_config, from_weights
 
     device = find_device(args.device)
     if config is None:
+        assert checkpoint is not None  # see `list_configs`
         return from_weights(checkpoint, args.size, device, args.prefix)
+    torch.manual_seed(args.seed)
     return from_config(read_config(config), checkpoint, args.size, device, args.prefix)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from convnextv2.pretrain.probing import ProbeScores
     from convnextv2.pretrain.supervised.folder import LabelledImages
 
+UNTRAINED = "untrained"
+
 
 def main() -> None:
     """Command line entry."""
@@ -58,36 +60,53 @@ def probe_networks(cfg: "Config", args: argparse.Namespace) -> None:
 
     Raises:
         InputError: The images are of one class.
+        ValueError: There are more folds than images of a class.
     """
     import torch
 
     from convnextv2.predictor import find_device
     from convnextv2.pretrain.frozen import from_config
+    from convnextv2.pretrain.probing import make_folds
     from convnextv2.pretrain.supervised.folder import LabelledImages
 
     data = LabelledImages(args.data)
     classes = data.metainfo["classes"]
     if len(classes) < 2:
         raise InputError(f"--data {args.data} has one class, of which nothing can be told apart")
+    make_folds(list_labels(data), args.folds, args.seed)  # what is wrong with them, at once
     val = LabelledImages(args.val, metainfo={"classes": classes}) if args.val else None
     names: list[tuple[str | None, str]] = [*name_checkpoints(args.checkpoints).items()]
     if args.untrained:
-        names.insert(0, (None, "untrained"))
+        names.insert(0, (None, UNTRAINED))
     found = {}
     for checkpoint, name in names:
         torch.manual_seed(args.seed)
         network = from_config(cfg, checkpoint, args.size, find_device(args.device), args.prefix)
         found[name] = probe_network(network, data, val, args, name)
-    write(found, [data.get_data_info(i)["gt_label"] for i in range(len(data))], args)
+    write(found, len(data), list_labels(data if val is None else val), args)
+
+
+def list_labels(data: "LabelledImages") -> "Tensor":
+    """Of all images, (N,)."""
+    import torch
+
+    return torch.tensor([data.get_data_info(i)["gt_label"] for i in range(len(data))])
 
 
 def name_checkpoints(checkpoints: list[str]) -> dict[str, str]:
-    """Each path with a short name: the file's, or, where several are alike, what differs."""
-    stems = [Path(path).stem for path in checkpoints]
-    if len(set(stems)) == len(set(checkpoints)):
-        return dict(zip(checkpoints, stems, strict=True))
+    """Each path with a short name: the file's, or, where several are alike, what differs.
+
+    Raises:
+        InputError: One file is given twice, or is called as random weights are.
+    """
+    files = [path if "://" in path else os.path.abspath(path) for path in checkpoints]
+    if len(set(files)) < len(files):
+        raise InputError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in checkpoints])
-    return {path: os.path.splitext(os.path.relpath(path, root))[0] for path in checkpoints}
+    paths = [os.path.relpath(path, root) for path in checkpoints]
+    choices = [[Path(path).stem for path in paths], [os.path.splitext(path)[0] for path in paths]]
+    names = next((c for c in choices if len({UNTRAINED, *c}) == 1 + len(c)), paths)
+    return dict(zip(checkpoints, names, strict=True))
 
 
 def probe_network(
@@ -134,19 +153,17 @@ def read_features(
 
 
 def write(
-    found: "dict[str, list[ProbeScores]]", labels: list[int], args: argparse.Namespace
+    found: "dict[str, list[ProbeScores]]", images: int, tested: "Tensor", args: argparse.Namespace
 ) -> None:
-    """Write the figures and the picture."""
-    import numpy as np
-
+    """Write the figures and the picture; `tested`: the labels of the images that are tested."""
     from convnextv2.files import AtomicLocalBackend
     from convnextv2.pretrain.analysis_plots import plot_probes
 
-    largest = np.bincount(labels).max() / len(labels)
+    largest = tested.bincount().max().item() / len(tested)
     content = {
         **{key: getattr(args, key) for key in ("config", "data", "val", "folds", "seed", "size")},
-        "images": len(labels),
-        "largest_class": float(largest),
+        "images": images,
+        "largest_class": largest,
         "checkpoints": {
             name: [{kind: s._asdict() for kind, s in scores._asdict().items()} for scores in stages]
             for name, stages in found.items()
@@ -154,7 +171,7 @@ def write(
     }
     out = Path(args.out)
     AtomicLocalBackend().put(json.dumps(content, indent=1).encode(), out / "probe.json")
-    plot_probes(found, float(largest), out / "probe.png")
+    plot_probes(found, largest, out / "probe.png")
     print(f"probe.json, probe.png: {out.absolute()}")
 
 

@@ -21,7 +21,7 @@ from convnextv2.engine.outputs import check_folder
 if TYPE_CHECKING:
     import numpy as np
 
-    from convnextv2.tiles import Tile
+    from convnextv2.runtime.tiles import Tile
 
 
 def main() -> None:
@@ -59,8 +59,7 @@ def main() -> None:
 
 def cut_objects(args: argparse.Namespace) -> str:
     """Cut images with a COCO json; says how many tiles and objects there are."""
-    from convnextv2.detection.box_masks import BoxMask
-    from convnextv2.detection.coco import CocoWriter
+    from convnextv2.detection.coco import CocoWriter, draw_polygons
     from convnextv2.detection.tiles import crop_annotations
 
     content = json.loads(args.annotations.read_text())
@@ -76,7 +75,7 @@ def cut_objects(args: argparse.Namespace) -> str:
         for entry in objects:
             if isinstance(entry.get("segmentation"), list):
                 polygons = entry["segmentation"]
-                entry["segmentation"] = BoxMask.from_polygons(polygons, size).to_coco(size)
+                entry["segmentation"] = draw_polygons(polygons, size).to_coco(size)
         for name, tile, pixels in cut(args, args.images / image["file_name"], image["file_name"]):
             inside = crop_annotations(objects, tile, args.min_visible)
             if inside or not args.no_empty:
@@ -119,7 +118,7 @@ def cut(
 ) -> Iterator[tuple[str, Tile, np.ndarray]]:
     """File name, place and pixels (h, w, C), RGB, of each tile of an image."""
     from convnextv2.images import LoadImage
-    from convnextv2.tiles import tile_boxes
+    from convnextv2.runtime.tiles import tile_boxes
     from convnextv2.windows import open_windows
 
     with open_windows(source, LoadImage(args.bands)) as windows:

@@ -83,7 +83,7 @@ def move(
         labels: Category id -> new one.
         shape: Of the mosaic.
     """
-    from convnextv2.detection.box_masks import BoxMask
+    from convnextv2.runtime.box_masks import BoxMask
 
     for entry in annotations:
         if entry["image_id"] not in places:

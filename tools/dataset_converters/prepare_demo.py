@@ -274,7 +274,7 @@ def cut(
     image: np.ndarray, tile_size: int, overlap: int, stem: str
 ) -> Iterator[tuple[str, tuple[int, int, int, int], np.ndarray]]:
     """File name, place (see `tile_boxes`) and pixels of each tile of an image."""
-    from convnextv2.tiles import tile_boxes
+    from convnextv2.runtime.tiles import tile_boxes
 
     for x0, y0, x1, y1 in tile_boxes(image.shape, tile_size, overlap):
         yield f"{stem}_x{x0:04d}_y{y0:04d}.png", (x0, y0, x1, y1), image[y0:y1, x0:x1]

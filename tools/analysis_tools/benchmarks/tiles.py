@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
     from mmengine.structures import BaseDataElement
 
-    from convnextv2.detection.join import Box
     from convnextv2.results import Prediction
-    from convnextv2.tiles import Tile, TileGrid
+    from convnextv2.runtime.join import Box
+    from convnextv2.runtime.tiles import Tile, TileGrid
 
 PATTERN = 256  # side of what is repeated all over a generated image
 DISCS = 3  # in each
@@ -211,8 +211,8 @@ def score(args: argparse.Namespace) -> tuple[str, ...]:
 
     from faster_coco_eval import COCO, COCOeval_faster
 
-    from convnextv2.detection.join import join_pieces
-    from convnextv2.tiles import TileGrid
+    from convnextv2.runtime.join import join_pieces
+    from convnextv2.runtime.tiles import TileGrid
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(args.coco)
@@ -242,8 +242,8 @@ def score(args: argparse.Namespace) -> tuple[str, ...]:
 
 def cut_truth(grid: TileGrid, entries: list[dict]) -> Iterator[Any]:
     """What a perfect predictor finds in each tile of an image."""
-    from convnextv2.detection.box_masks import BoxMask
-    from convnextv2.detection.join import Piece
+    from convnextv2.runtime.box_masks import BoxMask
+    from convnextv2.runtime.join import Piece
 
     for entry in entries:
         x, y, width, height = entry["bbox"]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convnextv2.tiles import TileGrid, fade
+from .tiles import TileGrid, fade
 
 
 class Labelled(NamedTuple):

@@ -25,9 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convnextv2.tiles import Tile, TileGrid, intersect
-
 from .box_masks import BoxMask, unite
+from .tiles import Tile, TileGrid, intersect
 
 Box = tuple[float, float, float, float]
 

@@ -2,7 +2,7 @@
 
 A network sees a large image through tiles of the size that it was trained on. Neighbours share a
 strip, in which both see the same: that is by what their answers are joined. How, each task says
-as a `Joiner` (objects: `convnextv2.detection.join`, labels: `convnextv2.segmentation.blend`). The
+as a `Joiner` (objects: `join.py`, labels: `blend.py`, which are beside this file). The
 joined result depends neither on the order of the tiles nor on how they were shared out to batches
 and processes.
 
@@ -17,12 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from mmengine.structures import BaseDataElement
 
 Tile = tuple[int, int, int, int]
 
@@ -100,7 +97,7 @@ class Joiner(ABC):
         return list(range(len(self.grid.tiles)))
 
     @abstractmethod
-    def add(self, number: int, sample: BaseDataElement) -> None:
+    def add(self, number: int, sample: Any) -> None:
         """Take what was found in a tile.
 
         Args:
@@ -108,7 +105,7 @@ class Joiner(ABC):
             sample: mmdet's or mmseg's, on the CPU, in pixels of the tile.
         """
 
-    def add_reduced(self, sample: BaseDataElement, factor: int) -> None:
+    def add_reduced(self, sample: Any, factor: int) -> None:
         """Take what was found in the reduced whole, for what is larger than a tile.
 
         Args:
@@ -125,10 +122,10 @@ class Joiner(ABC):
         """What there is in the whole image, once every tile was added."""
 
     @abstractmethod
-    def fill(self, sample: BaseDataElement) -> None:
+    def fill(self, sample: Any) -> None:
         """Write what there is in the whole image into a sample, as mmdet and mmseg do it."""
 
-    def trim(self, sample: BaseDataElement) -> None:  # noqa: B027  most have nothing to leave out
+    def trim(self, sample: Any) -> None:  # noqa: B027  most have nothing to leave out
         """Take out of a tile's prediction what is not needed to join it."""
 
 

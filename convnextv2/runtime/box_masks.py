@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from convnextv2.tiles import Tile, intersect
-
-from .coco import encode_mask
+from .rle import fill_runs, find_runs, read_runs, write_runs
+from .tiles import Tile, intersect
 
 
 class BoxMask(NamedTuple):
@@ -35,7 +33,7 @@ class BoxMask(NamedTuple):
         top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
         part = mask[top:bottom, left:right]
         box = (int(x + left), int(y + top), int(x + right), int(y + bottom))
-        return cls(box, encode_mask(part)["counts"], int(np.count_nonzero(part)))
+        return cls(box, write_runs(find_runs(part)), int(np.count_nonzero(part)))
 
     @classmethod
     def from_coco(cls, rle: dict) -> BoxMask:
@@ -54,33 +52,14 @@ class BoxMask(NamedTuple):
         columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(-1, height)
         return cls.of(columns.T, int(first), 0)
 
-    @classmethod
-    def from_polygons(cls, polygons: list, image_shape: tuple[int, int]) -> BoxMask:
-        """COCO's polygons, drawn as pycocotools draws them in an image (H, W)."""
-        rings = [np.array(ring, float).reshape(-1, 2) for ring in polygons if len(ring) >= 6]
-        if not rings:
-            return cls((0, 0, 0, 0), "", 0)
-        height, width = image_shape
-        points = np.concatenate(rings)
-        # A frame around the object, at whole pixels, so that nothing is rounded otherwise.
-        x0, y0 = (max(0, int(low)) for low in np.floor(points.min(0)) - 1)
-        x1, y1 = (int(high) for high in np.minimum(np.ceil(points.max(0)) + 1, [width, height]))
-        if x0 >= x1 or y0 >= y1:
-            return cls((0, 0, 0, 0), "", 0)
-        moved = [(ring - [x0, y0]).ravel().tolist() for ring in rings]
-        rle = coco_mask.merge(coco_mask.frPyObjects(moved, y1 - y0, x1 - x0))
-        return cls.of(coco_mask.decode(rle), x0, y0)
-
     def decode(self, window: Tile) -> np.ndarray:
         """The mask as it is inside of a rectangle: bool (h, w)."""
         x0, y0, x1, y1 = window
         pixels = np.zeros((y1 - y0, x1 - x0), bool)
         if self.area and (both := intersect(self.box, window)):
             left, top, right, bottom = self.box
-            rle = {"size": [bottom - top, right - left], "counts": self.counts}
-            inside = coco_mask.decode(rle)[
-                both[1] - top : both[3] - top, both[0] - left : both[2] - left
-            ]
+            whole = fill_runs(read_runs(self.counts), (bottom - top, right - left))
+            inside = whole[both[1] - top : both[3] - top, both[0] - left : both[2] - left]
             pixels[both[1] - y0 : both[3] - y0, both[0] - x0 : both[2] - x0] = inside
         return pixels
 
@@ -99,27 +78,7 @@ class BoxMask(NamedTuple):
             ends = np.delete(ends, np.concatenate([2 * goes_on + 1, 2 * goes_on + 2]))
             rest = [] if ends[-1] == height * width else [height * width]
             counts = np.diff(np.concatenate([[0], ends, rest])).astype(int).tolist()
-        rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
-
-
-def read_runs(counts: str | bytes) -> np.ndarray:
-    """The lengths of the runs of COCO's compressed RLE.
-
-    Five bits a character from '0' on, the lowest first, and a sixth where the number goes on; from
-    the fourth number on each is the difference to the one before the last.
-    """
-    text = counts.encode() if isinstance(counts, str) else counts
-    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(~(codes & 32).astype(bool))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    numbers = np.add.reduceat((codes & 31) << (5 * places), starts) if len(starts) else codes
-    negative = codes[ends] & 16 > 0
-    numbers = np.where(negative, numbers - (1 << (5 * (ends - starts + 1))), numbers)
-    for first in (1, 2):
-        numbers[first::2] = np.cumsum(numbers[first::2])
-    return numbers
+        return {"size": [height, width], "counts": write_runs(counts)}
 
 
 def unite(masks: Iterable[BoxMask]) -> BoxMask:
