@@ -5,10 +5,11 @@ PYTHON ?= .venv/bin/python
 # Without a GPU, a fixed torch for which mmcv is known to build; with a GPU, your own is kept.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup minkowski demo test test-openmmlab lint
+.PHONY: help setup minkowski demo page test test-openmmlab lint
 
 help:
 	@echo 'make demo    pre-train, detect and segment on real images (about 15 minutes on two cores)'
+	@echo 'make page    a page to try the demo'"'"'s detector of nuclei, after make demo'
 	@echo 'make test    all tests, the linter and the type checker'
 	@echo 'make test-openmmlab   fast tests and a run of each task with the original mmengine and mmdet'
 	@echo 'make lint    the linter and the type checker alone'
@@ -24,6 +25,14 @@ minkowski: setup
 
 demo: setup
 	$(PYTHON) tools/demo.py
+
+# The demo's Mask R-CNN; tools/deployment/web_page.py shows any other model.
+NUCLEI := mask-rcnn_convnextv2-atto_fpn_demo-nuclei
+page: setup
+	@test -d outputs/demo/runs/$(NUCLEI)_fcmae || (echo 'make demo comes first'; exit 1)
+	@$(PYTHON) -c 'import gradio' 2>/dev/null || $(PYTHON) -m pip install -q -e '.[page]'
+	$(PYTHON) tools/deployment/web_page.py configs/detection/$(NUCLEI).py \
+		outputs/demo/runs/$(NUCLEI)_fcmae/iter_150.pth --examples data/demo/nuclei/val/images
 
 test: setup lint
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n 2 --dist loadfile

@@ -93,6 +93,7 @@ def look_at(
     Raises:
         UnreadableImageError: It cannot be read, or is damaged somewhere.
     """
+    from convnextv2.images import as_bgr
     from convnextv2.pictures import to_rgb, write_png
 
     with open_windows(source, predictor.load) as windows:
@@ -103,7 +104,11 @@ def look_at(
         results.add(image, joiner)
         small, factor = read_reduced(windows, PICTURE_SIDE)
     picture = results.draw(
-        to_rgb(small, bands=bands), joiner, factor, predictor.palette, predictor.classes
+        to_rgb(as_bgr(small, predictor.load), bands=bands),
+        joiner,
+        factor,
+        predictor.palette,
+        predictor.classes,
     )
     write_png(picture, results.folder / "pictures" / f"{name}.png")
 

@@ -107,6 +107,17 @@ def test_labels_of_one_tile_are_those_of_the_image(untrained, scene, tmp_path):
     assert np.array_equal(read("upernet", tmp_path), labels)
 
 
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+def test_pictures_have_the_colours_of_the_image(order, untrained, tmp_path):
+    predictor = make_predictor("mask-rcnn", untrained)
+    predictor.load.channel_order = order
+    tifffile.imwrite(tmp_path / "scene.tif", np.full((64, 64, 3), (255, 0, 0), np.uint8))
+    tiling, names = Tiling(64, 16), {str(tmp_path / "scene.tif"): "scene.tif"}
+    assert infer_by_tiles(predictor, names, tmp_path / "out", 1.0, tiling, {}) == 0
+    picture = cv2.imread(str(tmp_path / "out/pictures/scene.tif.png"))
+    assert (picture == (0, 0, 255)).all()
+
+
 def test_a_damaged_image_is_named_and_the_run_fails_if_it_is_the_only_one(
     untrained, scene, tmp_path, capsys
 ):

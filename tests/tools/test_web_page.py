@@ -95,6 +95,15 @@ def test_tiles_are_those_of_the_command(predictor, photo):
         assert {tile for one in whole.objects for tile in one.tiles} == {0}
 
 
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+@pytest.mark.parametrize("predictor", ["upernet"], indirect=True)
+def test_colours_stay_what_they_are(predictor, order, tmp_path):
+    predictor.load.channel_order = order
+    cv2.imwrite(str(tmp_path / "red.png"), np.full((64, 64, 3), (0, 0, 255), np.uint8))
+    view = look(predictor, str(tmp_path / "red.png"))
+    assert (view.photograph.picture == (255, 0, 0)).all()
+
+
 @pytest.mark.parametrize("predictor", ["upernet"], indirect=True)
 def test_too_many_pixels_are_refused(predictor, photo, monkeypatch):
     monkeypatch.setattr(views, "MOST_PIXELS", 96 * 128 - 1)

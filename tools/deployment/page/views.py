@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from convnextv2.geo import Place, read_place
+from convnextv2.images import as_bgr
 from convnextv2.pictures import complete_palette, to_rgb, write_png
+from convnextv2.runtime.tiles import TileGrid
 from convnextv2.tiled import predict_tiles
-from convnextv2.tiles import TileGrid
 from convnextv2.windows import Windows, open_windows, read_reduced
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from convnextv2.detection.box_masks import BoxMask
-    from convnextv2.detection.join import FoundObject
     from convnextv2.predictor import Predictor
+    from convnextv2.runtime.box_masks import BoxMask
+    from convnextv2.runtime.join import FoundObject
 
 SIDES = 480, 1600  # pixels at least and at most of what is drawn, so that words can be read
 MOST_PIXELS = 100_000_000  # of an image
@@ -226,7 +227,7 @@ def look(predictor: Predictor, path: str, tile_size: int = 0) -> View:
                 f"{Path(path).name}: {width} x {height} pixels; this page takes up to "
                 f"{MOST_PIXELS // 10**6} megapixels, tools/infer.py --tile any"
             )
-        picture, scale = _make_picture(windows)
+        picture, scale = _make_picture(windows, predictor.load)
         photograph = Photograph(Path(path).name, windows.shape, picture, scale, read_place(path))
         found = _find(predictor, windows, tile_size)
     view: Any = VIEWS[predictor.task.name]
@@ -249,12 +250,12 @@ def _find(predictor: Predictor, windows: Windows, tile_size: int) -> Any:
     return joiner.join()
 
 
-def _make_picture(windows: Windows) -> tuple[np.ndarray, float]:
-    """The image, of a size to be looked at, and its scale."""
+def _make_picture(windows: Windows, load: object) -> tuple[np.ndarray, float]:
+    """The image, which `load` reads, of a size to be looked at, and its scale."""
     import cv2
 
     small, factor = read_reduced(windows, SIDES[1])
-    picture = to_rgb(small)
+    picture = to_rgb(as_bgr(small, load))
     times = -(-SIDES[0] // max(picture.shape[:2])) if factor == 1 else 1
     if times > 1:
         size = picture.shape[1] * times, picture.shape[0] * times
