@@ -142,7 +142,7 @@ class FCMAE(BaseModel):
         The last stage's, which every decoder takes, are (B, C, H/32, W/32).
         """
         stages = self.decoder.in_stages
-        return self.encode(self.backbone, images, mask.to(images.device), stages)
+        return self.encode(self.backbone, images, mask, stages)
 
     def forward_decoder(
         self, features: Sequence[Tensor], mask: Tensor, size: Sequence[int]

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from convnextv2.backbone import Block, ConvNeXtV2
 
+Pixels = tuple[Tensor, ...]  # the visible ones: image, row and column, (N,) each
+
 
 def encode_dense(
     backbone: ConvNeXtV2, images: Tensor, mask: Tensor, out_indices: Sequence[int] = (3,)
@@ -35,9 +37,12 @@ def encode_dense(
     for i, (downsample, stage) in enumerate(backbone.levels()):
         x = downsample(x)
         visible = resize_mask(mask, x.shape[2:])
+        # Found on the host, where a mask is drawn: a GPU would be waited for.
+        pixels = tuple(p.to(x.device) for p in visible[:, 0].nonzero(as_tuple=True))
+        visible = visible.to(x.device)
         x = _hide(x, visible)
         for block in stage:
-            x = backbone.run(_run_block, x, block, visible)
+            x = backbone.run(_run_block, x, block, visible, pixels)
         maps[i] = x
     return tuple(maps[i] for i in out_indices)
 
@@ -60,29 +65,29 @@ def _hide(x: Tensor, visible: Tensor) -> Tensor:
     return x.masked_fill(~visible, 0)
 
 
-def _run_block(x: Tensor, block: Block, visible: Tensor) -> Tensor:
-    return x + block.drop_path(_residual(block, x, visible))
+def _run_block(x: Tensor, block: Block, visible: Tensor, pixels: Pixels) -> Tensor:
+    return x + block.drop_path(_residual(block, x, visible, pixels))
 
 
-def _residual(block: Block, x: Tensor, visible: Tensor) -> Tensor:
+def _residual(block: Block, x: Tensor, visible: Tensor, pixels: Pixels) -> Tensor:
     x = _hide(block.dwconv(x), visible).permute(0, 2, 3, 1)  # (B, H, W, C)
     x = F.gelu(block.pwconv1(block.norm(x)))
-    # What looks at more than one pixel, as GRN does, sees each image's visible pixels alone.
-    pixels = visible[:, 0]
+    size = x.shape[:3]
 
+    # What looks at more than one pixel, as GRN does, sees each image's visible pixels alone.
     def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
-        return _to_rows(conv(_to_map(rows, pixels)).permute(0, 2, 3, 1), pixels)
+        return _to_rows(conv(_to_map(rows, pixels, size)).permute(0, 2, 3, 1), pixels)
 
     rows = block.grn.respond(_to_rows(x, pixels), convolve)
-    return _to_map(block.layer_scale(block.pwconv2(rows)), pixels)
+    return _to_map(block.layer_scale(block.pwconv2(rows)), pixels, size)
 
 
-def _to_rows(x: Tensor, pixels: Tensor) -> Tensor:
+def _to_rows(x: Tensor, pixels: Pixels) -> Tensor:
     """The visible pixels (B, N, C) of features (B, H, W, C), row by row."""
     return x[pixels].unflatten(0, (len(x), -1))
 
 
-def _to_map(rows: Tensor, pixels: Tensor) -> Tensor:
-    """The inverse: a map (B, C, H, W), 0 where hidden."""
-    x = rows.new_zeros(*pixels.shape, rows.shape[2])
-    return x.index_put((pixels,), rows.flatten(0, 1)).permute(0, 3, 1, 2)
+def _to_map(rows: Tensor, pixels: Pixels, size: Sequence[int]) -> Tensor:
+    """The inverse: a map (B, C, H, W) of size (B, H, W), 0 where hidden."""
+    x = rows.new_zeros(*size, rows.shape[2])
+    return x.index_put(pixels, rows.flatten(0, 1)).permute(0, 3, 1, 2)

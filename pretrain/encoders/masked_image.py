@@ -21,7 +21,8 @@ def encode_masked_image(
     Returns:
         Features (B, C, H/s, W/s) of the stages of `out_indices`, of hidden places too.
     """
-    x = images.masked_fill(~resize_mask(mask, images.shape[2:]), 0)
+    hidden = ~resize_mask(mask.to(images.device), images.shape[2:])
+    x = images.masked_fill(hidden, 0)
     maps = {}
     for i, (downsample, stage) in enumerate(backbone.levels()):
         x = downsample(x)

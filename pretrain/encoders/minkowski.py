@@ -30,7 +30,7 @@ def encode_minkowski(
     check_counts(mask)
     x = backbone.downsample_layers[0](images)
     size = x.shape[2:]
-    pixels = resize_mask(mask, size)[:, 0].nonzero()  # (N, 3): image, row, column
+    pixels = resize_mask(mask, size)[:, 0].nonzero().to(x.device)  # (N, 3): image, row, column
     x = x.permute(0, 2, 3, 1)[tuple(pixels.T)]  # (N, C)
     x = me.SparseTensor(x, coordinates=pixels.int().contiguous())
     maps = {}

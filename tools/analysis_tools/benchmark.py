@@ -8,7 +8,7 @@ from dataclasses import asdict
 from convnextv2.engine.cli import add_debug, make_parser, run, whole
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
-from convnextv2.tools.analysis_tools.benchmarks import exported, loader, tiles
+from convnextv2.tools.analysis_tools.benchmarks import exported, loader, roofline, tiles
 from convnextv2.tools.analysis_tools.benchmarks.measuring import machine, measure, show
 
 # Name of the command and of benchmarks/NAME.py: what it compares, batch, height and width.
@@ -17,7 +17,7 @@ COMMANDS = {
     "classifier": ("the classifier against other implementations", 8, (224, 224)),
     "fcmae": ("a pre-training step with each of the encoders", 16, (224, 224)),
 }
-OTHERS = {"loader": loader, "exported": exported, "tiles": tiles}
+OTHERS = {"loader": loader, "exported": exported, "tiles": tiles, "roofline": roofline}
 
 
 def main() -> None:
@@ -46,6 +46,9 @@ def main() -> None:
     add_debug(command)
     command = commands.add_parser("tiles", help="memory, seconds and AP of inference by tiles")
     tiles.add_arguments(command)
+    add_debug(command)
+    command = commands.add_parser("roofline", help="bytes, operations and launches, counted")
+    roofline.add_arguments(command)
     add_debug(command)
     args = parser.parse_args()
     if getattr(args, "json", None):

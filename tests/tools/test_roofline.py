@@ -1,0 +1,130 @@
+"""benchmark.py roofline counts what can be counted by hand, and networks without their weights."""
+
+import argparse
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from convnextv2.engine.errors import InputError
+from convnextv2.pretrain import FCMAE
+from convnextv2.tools.analysis_tools.benchmarks import roofline
+from convnextv2.tools.analysis_tools.benchmarks.roofline_counter import (
+    TrafficCounter,
+    bfloat16_as_on_gpu,
+)
+
+ARCH = {"depths": (1, 1, 1, 1), "channels": (8, 16, 32, 64)}
+
+
+def count(function, *shapes, dtype=torch.float32):
+    """Traffic of a function of fake tensors of these shapes."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        tensors = [torch.empty(shape, dtype=dtype) for shape in shapes]
+    with TrafficCounter(mode) as counter:
+        function(*tensors)
+    return counter.traffic
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "numbers", "launches"),
+    [
+        (lambda a: a + 1, [(10, 3)], 30 + 30, 1),
+        (lambda a, b: a * b, [(10, 3), (3,)], 30 + 3 + 30, 1),
+        (lambda a: a * a, [(10, 3)], 30 + 30, 1),  # the same memory is read once
+        (lambda a: a.expand(10, 3).sum(), [(1, 3)], 3 + 1, 1),  # what is repeated, too
+        (lambda a: a.add_(1), [(10, 3)], 30 + 30, 1),
+        (lambda a: a.zero_(), [(10, 3)], 30, 1),
+        (lambda a, b: a.copy_(b), [(10, 3), (3,)], 30 + 3, 1),
+        (lambda a: a.new_zeros(7), [(10, 3)], 7, 1),
+        (lambda a: a.new_empty(7), [(10, 3)], 0, 0),
+        (lambda a: a.t().view(3, 2, 5).flatten().float(), [(10, 3)], 30 + 30, 1),  # one copy
+        (lambda a: a.view(5, 6).permute(1, 0)[2:].detach().to(a.dtype), [(10, 3)], 0, 0),
+        (lambda a, b: a @ b, [(10, 3), (3, 4)], 30 + 12 + 40, 1),
+    ],
+)
+def test_bytes_and_launches_counted_by_hand(function, shapes, numbers, launches):
+    traffic = count(function, *shapes)
+    assert (traffic.moved, traffic.launches) == (4 * numbers, launches)
+    assert traffic.moved == sum(traffic.moved_by.values())
+
+
+def test_rows_picked_and_placed_are_what_counts_not_what_lies_around_them():
+    rows = torch.tensor([4, 1])  # 16 bytes
+    traffic = count(lambda a: a.index_select(0, rows), (10, 3))
+    assert traffic.moved == 4 * (6 + 6) + 16
+    traffic = count(lambda a, b: a.index_copy_(0, rows, b), (10, 3), (2, 3))
+    assert traffic.moved == 4 * (6 + 6) + 16
+
+
+def test_what_is_done_on_the_host_costs_nothing():
+    traffic = count(lambda a: torch.ones(9).cumsum(0).nonzero(), (2,))
+    assert (traffic.moved, traffic.launches) == (0, 0)
+
+
+def test_operations_of_products_and_of_grouped_convolutions_and_their_gradients():
+    assert count(lambda a, b: a @ b, (10, 3), (3, 4)).flops == 2 * 10 * 3 * 4
+
+    def depthwise(x, weight):
+        weight.requires_grad_()
+        y = nn.functional.conv2d(x.requires_grad_(), weight, padding=3, groups=5)
+        if backward:
+            y.sum().backward()
+
+    backward = False
+    forward = 2 * (2 * 5 * 8 * 8) * 49
+    assert count(depthwise, (2, 5, 8, 8), (5, 1, 7, 7)).flops == forward
+    backward = True
+    assert count(depthwise, (2, 5, 8, 8), (5, 1, 7, 7)).flops == 3 * forward
+
+
+def test_casts_are_a_gpus():
+    """Weights, biases and inputs of linear layers to bfloat16, those of LayerNorm to float32."""
+
+    def layers(x, weight):
+        with bfloat16_as_on_gpu():
+            y = nn.functional.layer_norm(nn.functional.linear(x, weight), (4,))
+        assert y.dtype == torch.float32
+
+    traffic = count(layers, (10, 3), (4, 3))
+    assert traffic.kernels == {"_to_copy": 3, "mm": 1, "native_layer_norm": 1}
+    casts = (30 + 12) * (4 + 2) + 40 * (2 + 4)
+    assert traffic.moved_by["_to_copy"] == casts
+
+
+@pytest.mark.parametrize("encoder", roofline.ENCODERS)
+def test_a_step_of_pretraining_is_counted_without_values(encoder):
+    def build():
+        return FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": ARCH}, encoder, decoder_dim=32)
+
+    found = roofline.count_step(build, roofline.fcmae_losses, (2, 64, 64))
+    total = found["forward"] + found["backward"] + found["AdamW"]
+    assert (found["training"].moved, found["training"].flops) == (total.moved, total.flops)
+    assert found["inference"].flops == found["forward"].flops
+    # Twice the forward pass, but that the image has no gradient.
+    assert 1.8 < found["backward"].flops / found["forward"].flops <= 2
+    number = sum(p.numel() for p in build().parameters())
+    steps = 4 * sum(1 for _ in build().parameters())  # a counter for each
+    # Weights, moments: read and written; gradients read.
+    assert found["AdamW"].moved == pytest.approx(28 * number, abs=3 * steps)
+
+
+def test_the_command_writes_what_it_shows_and_refuses_what_it_cannot_count(tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    roofline.add_arguments(parser)
+    size = ["--arch", "atto", "--batch", "2", "--shape", "64", "64"]
+    file = tmp_path / "figures.json"
+    roofline.run(parser.parse_args(["backbone", *size, "--json", str(file), "--kernels"]), "")
+    figures = {f["step"]: f for f in json.loads(file.read_text())}
+    f = figures["training"]
+    assert f["images_per_s_by_bandwidth"] == pytest.approx(3e12 / (f["mb_per_image"] * 1e6))
+    assert f["images_per_s_by_flops"] == pytest.approx(790e12 / (f["gflop_per_image"] * 1e9))
+    shown = capsys.readouterr().out
+    assert f"{f['mb_per_image']:.1f}" in shown
+    assert "backbone: _fused_adamw_, 1 times" in shown
+    for wrong in (["backbone", "--arch", "giant"], ["backbone", "--bandwidth", "0"]):
+        with pytest.raises(InputError):
+            roofline.run(parser.parse_args(wrong), "")
