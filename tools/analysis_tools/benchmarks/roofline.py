@@ -126,7 +126,7 @@ def count_step(
         network = build()
     with fake_mode:
         network.to_empty(device="cpu")
-        channels = getattr(network, "backbone", network).in_channels
+        channels = int(getattr(network, "backbone", network).in_channels)  # type: ignore[arg-type]
         images = torch.empty(size[0], channels, *size[1:])
     cast = nullcontext if float32 else bfloat16_as_on_gpu
     network.eval()

@@ -61,13 +61,13 @@ class _Replayed:
     """A body that was read, once more."""
 
     def __init__(self, receive: Receive, body: bytes) -> None:
-        self.receive, self.body = receive, body
+        self.receive, self.body, self.given = receive, body, False
 
     async def __call__(self) -> Message:
-        if self.body is None:
+        if self.given:
             return await self.receive()
-        body, self.body = self.body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+        self.given = True
+        return {"type": "http.request", "body": self.body, "more_body": False}
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -94,7 +94,7 @@ class ObjectsView(View):
         picture, scale = self.photograph.picture.copy(), self.photograph.scale
         words = label_words(tuple(self.classes))
         for found in reversed(self._choose(score_thr)):  # the best on top
-            colour = tuple(self.palette[found.label])
+            colour = self.palette[found.label]
             x0, y0, x1, y1 = (round(side * scale) for side in found.box)
             if "masks" in layers and found.mask is not None and found.mask.area:
                 _fill(picture, found.mask, scale, colour)
