@@ -22,6 +22,8 @@ from convnextv2.engine.errors import InputError
 from convnextv2.predictor import Predictor
 from convnextv2.pretrain.export import ExportableEncoder
 from convnextv2.tools.deployment import export_model
+from convnextv2.tools.deployment.page.models import ExportedModel
+from convnextv2.tools.deployment.page.views import look
 
 TOOL = "deployment/export_model.py"
 # Runs the file beside the model where nothing but two packages can be imported.
@@ -55,6 +57,13 @@ def photos():
     return images
 
 
+def look_on_page(model, path):
+    """What the web page shows of an exported file."""
+    image = np.load(path)[..., ::-1]  # the page reads arrays as RGB
+    np.save(path.with_name("page.npy"), image)
+    return look(ExportedModel(str(model)), str(path.with_name("page.npy")))
+
+
 @pytest.mark.slow
 def test_a_segmenter_runs_where_two_packages_are(cwd, untrained, photos, tmp_path):
     pytest.importorskip("onnxscript")
@@ -77,6 +86,8 @@ def test_a_segmenter_runs_where_two_packages_are(cwd, untrained, photos, tmp_pat
     predictor = Predictor(str(config("upernet")), checkpoint, "cpu")
     for name, found in zip(names, predictor(photos), strict=True):
         labels = np.load(tmp_path / name.replace("image", "labels"))
+        seen = look_on_page(tmp_path / "model.onnx", tmp_path / name)
+        assert np.array_equal(seen.labels, labels[0])
         expected = found.sample.pred_sem_seg.data.numpy()
         assert labels.shape == expected.shape
         assert (labels != expected).mean() <= 1e-3
@@ -107,6 +118,12 @@ def test_a_detectors_file_finds_what_mmdet_finds(photos, tmp_path):
     assert predictor.classes == ["box", "disc"]
     nothing = np.zeros_like(photos[0])
     images = [photos[0], nothing, photos[1], *photos[2:]]
+    np.save(tmp_path / "photo.npy", photos[0])
+    view = look_on_page(out, tmp_path / "photo.npy")
+    (alone,) = predictor(photos[0])
+    found = alone.sample.pred_instances
+    assert sorted(one.score for one in view.objects) == pytest.approx(sorted(found.scores))
+    assert sorted(one.mask.area for one in view.objects) == sorted(found.masks.sum((1, 2)))
     numbers = []
     for image, found in zip(images, predictor(images, batch_size=3), strict=True):
         expected = exportable.predict(image)

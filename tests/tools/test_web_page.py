@@ -22,6 +22,7 @@ from convnextv2.images import UnreadableImageError
 from convnextv2.predictor import Predictor
 from convnextv2.tools.deployment.page import views
 from convnextv2.tools.deployment.page.limits import Limits
+from convnextv2.tools.deployment.page.models import TrainedModel
 from convnextv2.tools.deployment.page.views import look
 
 
@@ -43,7 +44,7 @@ def predictor(request, untrained):
 
 @pytest.mark.parametrize("predictor", ["mask-rcnn"], indirect=True)
 def test_objects_are_those_of_the_predictor_and_the_score_chooses(predictor, photo, tmp_path):
-    view = look(predictor, str(photo))
+    view = look(TrainedModel(predictor), str(photo))
     (found,) = predictor(str(photo))
     expected = found.sample.pred_instances
     scores = sorted(expected.scores.tolist(), reverse=True)
@@ -59,7 +60,7 @@ def test_objects_are_those_of_the_predictor_and_the_score_chooses(predictor, pho
 
 @pytest.mark.parametrize("predictor", ["mask-rcnn"], indirect=True)
 def test_layers_are_switched(predictor, photo):
-    view = look(predictor, str(photo))
+    view = look(TrainedModel(predictor), str(photo))
     view.objects = [one for one in view.objects if one.mask.area][:1]
     plain = view.draw(0, [])
     assert plain.shape == (384, 512, 3)  # enlarged, so that words can be read
@@ -74,7 +75,7 @@ def test_layers_are_switched(predictor, photo):
 
 @pytest.mark.parametrize("predictor", ["upernet"], indirect=True)
 def test_labels_are_those_of_the_predictor(predictor, photo, tmp_path):
-    view = look(predictor, str(photo))
+    view = look(TrainedModel(predictor), str(photo))
     (found,) = predictor(str(photo))
     expected = found.sample.pred_sem_seg.data[0].numpy()
     assert np.array_equal(view.labels, expected)
@@ -87,7 +88,10 @@ def test_labels_are_those_of_the_predictor(predictor, photo, tmp_path):
 
 @pytest.mark.parametrize("predictor", ["mask-rcnn", "upernet"], indirect=True)
 def test_tiles_are_those_of_the_command(predictor, photo):
-    view, whole = look(predictor, str(photo), 64), look(predictor, str(photo))
+    view, whole = (
+        look(TrainedModel(predictor), str(photo), 64),
+        look(TrainedModel(predictor), str(photo)),
+    )
     if isinstance(view, views.LabelsView):
         assert view.labels.shape == whole.labels.shape == (96, 128)
     else:
@@ -100,7 +104,7 @@ def test_tiles_are_those_of_the_command(predictor, photo):
 def test_colours_stay_what_they_are(predictor, order, tmp_path):
     predictor.load.channel_order = order
     cv2.imwrite(str(tmp_path / "red.png"), np.full((64, 64, 3), (0, 0, 255), np.uint8))
-    view = look(predictor, str(tmp_path / "red.png"))
+    view = look(TrainedModel(predictor), str(tmp_path / "red.png"))
     assert (view.photograph.picture == (255, 0, 0)).all()
 
 
@@ -108,7 +112,7 @@ def test_colours_stay_what_they_are(predictor, order, tmp_path):
 def test_too_many_pixels_are_refused(predictor, photo, monkeypatch):
     monkeypatch.setattr(views, "MOST_PIXELS", 96 * 128 - 1)
     with pytest.raises(UnreadableImageError, match="128 x 96 pixels; this page takes up to"):
-        look(predictor, str(photo))
+        look(TrainedModel(predictor), str(photo))
 
 
 def test_hidden_patches_are_not_seen(untrained, photo):

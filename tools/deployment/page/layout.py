@@ -24,7 +24,7 @@ from .hiding import Hider
 from .views import VIEWS, View, look
 
 if TYPE_CHECKING:
-    from convnextv2.predictor import Predictor
+    from .models import PageModel
 
 KEPT = 3600  # seconds that files and results are kept
 TILES = (128, 2048)  # sides to choose from
@@ -32,24 +32,24 @@ LONGEST = 448  # pixels of a side of what FCMAE sees
 HEIGHT = 420  # of a picture
 
 
-def make_predictor_page(
-    predictor: Predictor, title: str, score_thr: float, examples: list[str]
+def make_model_page(
+    model: PageModel, title: str, score_thr: float, examples: list[str]
 ) -> gr.Blocks:
     """A page on which a detector, segmenter or classifier is tried.
 
     Args:
-        predictor: The model.
+        model: The model.
         title: Of the page.
         score_thr: Where the slider of scores begins.
         examples: Paths of images to choose from.
     """
-    kind = VIEWS[predictor.task.name]
+    kind = VIEWS[model.kind]
     has_scores, has_tiles = "score" in kind.columns, bool(kind.layers)
-    layers = [name for name in kind.layers if name != "masks" or predictor.model.with_mask]
+    layers = [name for name in kind.layers if name != "masks" or model.has_masks]
 
     def find(path: str | None, tile_size: int) -> View | None:
         with sentences():
-            return look(predictor, path, int(tile_size)) if path else None
+            return look(model, path, int(tile_size)) if path else None
 
     def show(view: View | None, thr: float, chosen: list[str]) -> tuple:
         if view is None:

@@ -12,21 +12,19 @@ import numpy as np
 from convnextv2.geo import Place, read_place
 from convnextv2.images import as_bgr
 from convnextv2.pictures import complete_palette, to_rgb, write_png
-from convnextv2.runtime.tiles import TileGrid
-from convnextv2.tiled import predict_tiles
 from convnextv2.windows import Windows, open_windows, read_reduced
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from convnextv2.predictor import Predictor
     from convnextv2.runtime.box_masks import BoxMask
     from convnextv2.runtime.join import FoundObject
+
+    from .models import PageModel
 
 SIDES = 480, 1600  # pixels at least and at most of what is drawn, so that words can be read
 MOST_PIXELS = 100_000_000  # of an image
 MOST_ROWS = 200
-OVERLAP = 0.15  # of a tile
 
 
 class Photograph(NamedTuple):
@@ -201,17 +199,17 @@ class ClassesView(View):
 
 
 VIEWS: dict[str, type[View]] = {
-    "detection": ObjectsView,
-    "segmentation": LabelsView,
-    "classification": ClassesView,
+    "objects": ObjectsView,
+    "labels": LabelsView,
+    "classes": ClassesView,
 }
 
 
-def look(predictor: Predictor, path: str, tile_size: int = 0) -> View:
+def look(model: PageModel, path: str, tile_size: int = 0) -> View:
     """Find what is in an image.
 
     Args:
-        predictor: The model.
+        model: What finds it.
         path: Of the image.
         tile_size: Side of the tiles to look at it by; 0: as a whole.
 
@@ -220,34 +218,18 @@ def look(predictor: Predictor, path: str, tile_size: int = 0) -> View:
     """
     from convnextv2.images import UnreadableImageError
 
-    with open_windows(path, predictor.load) as windows:
+    with open_windows(path, model.load) as windows:
         height, width = windows.shape
         if height * width > MOST_PIXELS:
             raise UnreadableImageError(
                 f"{Path(path).name}: {width} x {height} pixels; this page takes up to "
                 f"{MOST_PIXELS // 10**6} megapixels, tools/infer.py --tile any"
             )
-        picture, scale = _make_picture(windows, predictor.load)
+        picture, scale = _make_picture(windows, model.load)
         photograph = Photograph(Path(path).name, windows.shape, picture, scale, read_place(path))
-        found = _find(predictor, windows, tile_size)
-    view: Any = VIEWS[predictor.task.name]
-    return view(photograph, predictor.classes, predictor.palette, found)
-
-
-def _find(predictor: Predictor, windows: Windows, tile_size: int) -> Any:
-    """Objects, labels (H, W), or the best classes."""
-    height, width = windows.shape
-    if predictor.task.name == "classification":
-        from convnextv2.pretrain.supervised.results import find_best
-
-        (found,) = predictor(windows.read((0, 0, width, height)))
-        return find_best(found.sample, predictor.classes)
-    side = tile_size or max(height, width)
-    grid = TileGrid(windows.shape, side, round(OVERLAP * side) if tile_size else 0)
-    joiner = predictor.task.open_joiner(predictor.model, grid)
-    for _ in predict_tiles(predictor, windows.read, joiner):
-        pass
-    return joiner.join()
+        found = model.find(windows, tile_size)
+    view: Any = VIEWS[model.kind]
+    return view(photograph, model.classes, model.palette, found)
 
 
 def _make_picture(windows: Windows, load: object) -> tuple[np.ndarray, float]:
