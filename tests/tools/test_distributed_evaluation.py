@@ -17,7 +17,7 @@ def evaluate(cwd, name, checkpoint, *options, flags=()):
     """The logged numbers and the written predictions of one process and of two."""
     outcomes = []
     for processes in (1, 2):
-        label = f"shared-{name}-{processes}"
+        label = f"shared-{name}-{len(flags)}-{processes}"
         args = config(name), checkpoint
         more = *flags, "--work-dir", f"work_dirs/{label}", "--out", label, "--cfg-options", *options
         if processes == 1:
@@ -107,7 +107,7 @@ def test_segmentation_is_the_same_and_no_image_counts_twice(cwd, untrained):
         hits, sums = np.zeros(3), np.zeros(3)
         for name in names:
             truth = cv2.imread(str(cwd / "shapes/train_labels" / name), cv2.IMREAD_UNCHANGED)
-            label = cv2.imread(str(cwd / "shared-upernet-2" / name), cv2.IMREAD_UNCHANGED)
+            label = cv2.imread(str(cwd / "shared-upernet-0-2" / name), cv2.IMREAD_UNCHANGED)
             truth, label = truth[truth > 0], label[truth > 0]
             hits += np.bincount(truth[truth == label], minlength=3)
             sums += np.bincount(truth, minlength=3) + np.bincount(label, minlength=3)
