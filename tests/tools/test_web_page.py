@@ -21,6 +21,7 @@ from processes import config
 from convnextv2.images import UnreadableImageError
 from convnextv2.predictor import Predictor
 from convnextv2.tools.deployment.page import views
+from convnextv2.tools.deployment.page.folders import make_folder
 from convnextv2.tools.deployment.page.limits import Limits
 from convnextv2.tools.deployment.page.models import TrainedModel
 from convnextv2.tools.deployment.page.views import look
@@ -133,6 +134,13 @@ def test_hidden_patches_are_not_seen(untrained, photo):
     assert np.array_equal(first[0][~hidden], image[~hidden])
     with pytest.raises(ValueError, match="leave some visible"):
         hider.reconstruct(image, np.zeros_like(mask))
+
+
+def test_results_do_not_stay(tmp_path):
+    old, new = (make_folder(tmp_path / "results", 3600) for _ in range(2))
+    os.utime(old, (0, 0))
+    last = make_folder(tmp_path / "results", 3600)
+    assert set((tmp_path / "results").iterdir()) == {new, last}
 
 
 def answer(body, most=1000, length=None, kind=b"application/json"):

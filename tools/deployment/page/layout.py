@@ -7,7 +7,6 @@ alone. Addresses are refused, see `limits`.
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from convnextv2.engine.errors import InputError
 from convnextv2.images import UnreadableImageError
 from convnextv2.pictures import write_png
 
+from .folders import make_folder
 from .hiding import Hider
 from .views import VIEWS, View, look
 
@@ -55,7 +55,7 @@ def make_model_page(
         if view is None:
             return None, [], None, gr.update(visible=True)
         picture = view.draw(thr, chosen)
-        folder = Path(tempfile.mkdtemp(dir=gr_folder()))
+        folder = make_folder(Path(gr_folder(), "results"), KEPT)
         write_png(picture, folder / "picture.png")
         files = [folder / "picture.png", *view.write(folder, thr)]
         return picture, view.list_rows(thr), [str(f) for f in files], gr.update(visible=False)
