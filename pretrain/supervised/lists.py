@@ -92,9 +92,14 @@ def _read_csv(file: IO[str], path: Path) -> Iterator[Labelled]:
                 continue
             if not row:
                 continue
-            if len(row) <= max(columns) or (columns == (0, 1) and len(row) != 2):
+            if (
+                len(row) <= max(columns)
+                or (columns == (0, 1) and len(row) != 2)
+                or (rows.line_num == 1 and _is_half_known(row))
+            ):
                 raise ValueError(
-                    f"{place} has {len(row)} columns; expected PATH{delimiter}LABEL, or a header "
+                    f"{place} has {len(row)} columns, {delimiter.join(row)!r:.80}; expected "
+                    f"PATH{delimiter}LABEL, or a header "
                     f"with one of {', '.join(PATHS)} and one of {', '.join(LABELS)}"
                 )
             yield Labelled(row[columns[0]].strip(), row[columns[1]].strip(), place)
@@ -107,6 +112,12 @@ def _find_columns(header: list[str]) -> tuple[int, int] | None:
     paths = [names.index(name) for name in PATHS if name in names]
     labels = [names.index(name) for name in LABELS if name in names]
     return (paths[0], labels[0]) if paths and labels else None
+
+
+def _is_half_known(row: list[str]) -> bool:
+    """Whether the first row is a header of which one name alone is known, and no image."""
+    known = any(name.strip().lower() in (*PATHS, *LABELS) for name in row)
+    return known and not any(Path(name.strip()).suffix for name in row)
 
 
 def _read_json(file: IO[str], path: Path) -> Iterator[Labelled]:

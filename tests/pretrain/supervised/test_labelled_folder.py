@@ -139,8 +139,9 @@ ODD = {
     "b.json": ('[["a.png", 1.5]]', r"the label of 'a\.png' is 1\.5; expected one class"),
     "c.json": ('[["a.png", [0, 1]]]', r"is \[0, 1\]; expected one class"),
     "d.json": ("{", "no json"),
-    "e.csv": ("a,b,c\n", r"line 1 has 3 columns; expected PATH,LABEL, or a header"),
+    "e.csv": ("a,b,c\n", r"line 1 has 3 columns, 'a,b,c'; expected PATH,LABEL, or a header"),
     "f.csv": ("path,label\na.png\n", "line 2 has 1 columns"),
+    "h.csv": ("image_id,label\ncat/1,0\n", "line 1 has 2 columns, 'image_id,label'; expected PATH"),
     "g.txt": ("a.png 99999999", "the label 99999999 is too large for a class' number"),
 }
 
