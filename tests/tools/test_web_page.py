@@ -194,6 +194,12 @@ def test_addresses_are_refused(message, status):
     assert answer(json.dumps(message).encode()) == status
 
 
+@pytest.mark.parametrize("kind", [b"application/JSON", b"text/plain", b""])
+def test_a_message_is_looked_at_whatever_it_calls_itself(kind):
+    message = {"data": [{"path": "http://example.org/a.png"}]}
+    assert answer(json.dumps(message).encode(), kind=kind) == 400
+
+
 def test_a_message_that_is_none_is_refused():
     assert answer(b'{"data": ') == 400
     assert answer(b"[" * 900) == 400

@@ -7,6 +7,7 @@ alone. Addresses are refused, see `limits`.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ def make_model_page(
 
     def find(path: str | None, tile_size: int) -> View | None:
         with sentences():
-            return look(model, path, int(tile_size)) if path else None
+            return look(model, path, int(tile_size) // TILES[0] * TILES[0]) if path else None
 
     def show(view: View | None, thr: float, chosen: list[str]) -> tuple:
         if view is None:
@@ -170,7 +171,7 @@ def gr_folder() -> str:
 
 
 def _without_folders(text: str) -> str:
-    return text.replace(f"{gr_folder()}/", "").split("\n")[0]
+    return re.sub(rf"{re.escape(gr_folder())}/([0-9a-f]{{64}}/)?", "", text).split("\n")[0]
 
 
 def _page(title: str) -> gr.Blocks:

@@ -36,7 +36,7 @@ class Limits:
             await _refuse(send, 413, "more bytes than this page takes")
             return
         receive = _Counted(receive, self.most)
-        if b"json" in headers.get(b"content-type", b""):
+        if not _is_upload(scope):
             body = await _read(receive)
             if body is None or _has_address(body):
                 await _refuse(send, 400, "files have to be uploaded; addresses are not fetched")
@@ -68,6 +68,12 @@ class _Replayed:
             return await self.receive()
         self.given = True
         return {"type": "http.request", "body": self.body, "more_body": False}
+
+
+def _is_upload(scope: dict) -> bool:
+    """Whether the body is of files; any other is looked at, whatever it calls itself."""
+    kinds = [value.lower() for name, value in scope["headers"] if name == b"content-type"]
+    return len(kinds) == 1 and kinds[0].startswith(b"multipart/form-data")
 
 
 async def _read(receive: Receive) -> bytes | None:
