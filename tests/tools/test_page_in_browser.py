@@ -50,6 +50,14 @@ def test_a_picture_is_dropped_looked_at_and_taken_away(browser, untrained, tmp_p
     assert visit.is_visible("text=disc") or visit.is_visible("text=box")
     first = visit.get_attribute("#found img", "src")
 
+    # By keys, which release nothing: to .95, where an untrained network finds nothing, and back.
+    visit.locator("input[type=range]").first.press("End")
+    visit.wait_for_function(f"document.querySelector('#found img').src != '{first}'")
+    none = visit.get_attribute("#found img", "src")
+    visit.locator("input[type=range]").first.press("Home")
+    visit.wait_for_function(f"document.querySelector('#found img').src != '{none}'")
+    first = visit.get_attribute("#found img", "src")
+
     visit.get_by_label("masks").uncheck()
     visit.wait_for_function(f"document.querySelector('#found img').src != '{first}'")
     with visit.expect_download() as download:

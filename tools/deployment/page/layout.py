@@ -93,9 +93,10 @@ def make_model_page(
             with gr.Column():
                 files = gr.File(label="to take away", interactive=False, file_count="multiple")
         looks, shown = [view, thr, chosen], [out, table, files, hint]
-        for event in (path.change, tile.release):
-            event(find, [path, tile], view, concurrency_limit=1).then(show, looks, shown)
-        gr.on([thr.release, chosen.change], show, looks, shown)
+        for event in (path.change, tile.change):
+            found = event(find, [path, tile], view, concurrency_limit=1, trigger_mode="always_last")
+            found.then(show, looks, shown)
+        gr.on([thr.change, chosen.change], show, looks, shown, trigger_mode="always_last")
     return page
 
 
@@ -142,8 +143,14 @@ def make_hiding_page(hider: Hider, title: str, examples: list[str]) -> gr.Blocks
             made = _make_picture("reconstruction", "made")
             both = _make_picture("with what is visible", "both")
         shown = [visible, made, both, share]
-        for event in (path.change, ratio.release, again.click):
-            drawn = event(start, [path, ratio], [image, mask], concurrency_limit=1)
+        for event in (path.change, ratio.change, again.click):
+            drawn = event(
+                start,
+                [path, ratio],
+                [image, mask],
+                concurrency_limit=1,
+                trigger_mode="always_last",
+            )
             drawn.then(show, [image, mask], shown, concurrency_limit=1)
         clicked = visible.select(toggle, [image, mask], mask)
         clicked.then(show, [image, mask], shown, concurrency_limit=1)
