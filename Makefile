@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 
 help:
 	@echo 'make demo    pre-train, detect and segment on real images (about 15 minutes on two cores)'
-	@echo 'make page    a page to try the demo'"'"'s detector of nuclei, after make demo'
+	@echo 'make page    a page to try the demo'"'"'s models, after make demo (SHOW=labels, trees, fcmae)'
 	@echo 'make test    all tests, the linter and the type checker'
 	@echo 'make test-openmmlab   fast tests and a run of each task with the original mmengine and mmdet'
 	@echo 'make lint    the linter and the type checker alone'
@@ -26,13 +26,22 @@ minkowski: setup
 demo: setup
 	$(PYTHON) tools/demo.py
 
-# The demo's Mask R-CNN; tools/deployment/web_page.py shows any other model.
-NUCLEI := mask-rcnn_convnextv2-atto_fpn_demo-nuclei
+# The demo's models: nuclei, labels, trees or fcmae; tools/deployment/web_page.py shows any other.
+SHOW ?= nuclei
+RUNS := outputs/demo/runs
+PAGE_nuclei := configs/detection/mask-rcnn_convnextv2-atto_fpn_demo-nuclei.py \
+	$(RUNS)/mask-rcnn_convnextv2-atto_fpn_demo-nuclei_fcmae/iter_150.pth
+PAGE_labels := configs/segmentation/upernet_convnextv2-atto_demo-nuclei.py \
+	$(RUNS)/upernet_convnextv2-atto_demo-nuclei_fcmae/iter_150.pth
+PAGE_trees := configs/detection/faster-rcnn_convnextv2-atto_fpn_demo-trees.py \
+	$(RUNS)/faster-rcnn_convnextv2-atto_fpn_demo-trees_fcmae/iter_400.pth
+PAGE_fcmae := configs/pretrain/fcmae_convnextv2-atto_demo-trees.py outputs/demo/fcmae/iter_400.pth
 page: setup
-	@test -d outputs/demo/runs/$(NUCLEI)_fcmae || (echo 'make demo comes first'; exit 1)
+	@test -n '$(PAGE_$(SHOW))' || (echo 'SHOW is nuclei, labels, trees or fcmae'; exit 1)
+	@test -f $(lastword $(PAGE_$(SHOW))) || (echo 'make demo comes first'; exit 1)
 	@$(PYTHON) -c 'import gradio' 2>/dev/null || $(PYTHON) -m pip install -q -e '.[page]'
-	$(PYTHON) tools/deployment/web_page.py configs/detection/$(NUCLEI).py \
-		outputs/demo/runs/$(NUCLEI)_fcmae/iter_150.pth --examples data/demo/nuclei/val/images
+	$(PYTHON) tools/deployment/web_page.py $(PAGE_$(SHOW)) \
+		--examples $(if $(filter nuclei labels,$(SHOW)),data/demo/nuclei/val/images,data/demo/trees/val)
 
 test: setup lint
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n 2 --dist loadfile

@@ -191,17 +191,13 @@ def _find_task(cfg: Config) -> PredictingTask:
 
 
 def _build_model(cfg: Config, tensors: dict[str, Tensor], checkpoint: str | Path) -> nn.Module:
-    from textwrap import shorten
-
     from mmengine.registry import MODELS
+
+    from convnextv2.engine.weights import fill_model
 
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
-        raise ValueError(f"{checkpoint} does not fit {cfg.filename}. {reasons}") from error
+    fill_model(model, tensors, str(checkpoint), cfg.filename)
     return model
 
 

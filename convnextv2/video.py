@@ -145,6 +145,12 @@ class NumberedFrames:
         """Nothing is open."""
 
 
+def name_frames(pattern: str) -> str:
+    """A path for results of numbered frames: what stands before the number, or their folder."""
+    before = _NUMBER.split(pattern, maxsplit=1)[0]
+    return before.rstrip("._-/") or "."
+
+
 def is_numbered(source: str) -> bool:
     """Whether a path stands for numbered frames; a file of just that name is an image."""
     return bool(_NUMBER.search(os.path.basename(source))) and not os.path.exists(source)

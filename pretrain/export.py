@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import shorten
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convnextv2.engine.errors import InputError
 from convnextv2.exports import Difference, Exportable, Normalization
 from convnextv2.runtime import FORM
 
@@ -42,16 +40,12 @@ class ExportableEncoder(Exportable):
         from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 
         from convnextv2.engine.types import walk_datasets
-        from convnextv2.engine.weights import read_checkpoint
+        from convnextv2.engine.weights import fill_model, read_checkpoint
 
         init_default_scope(cfg.get("default_scope", "mmengine"))
         cfg.model.backbone.init_cfg = None
         self.model = model = MODELS.build(cfg.model).eval()
-        try:
-            model.load_state_dict(read_checkpoint(checkpoint))
-        except RuntimeError as error:
-            reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
-            raise InputError(f"{checkpoint} does not fit {cfg.filename}. {reasons}") from error
+        fill_model(model, read_checkpoint(checkpoint), checkpoint, cfg.filename)
         self.network = EncoderGraph(model)
         _, entry = next(walk_datasets(cfg.train_dataloader.dataset))
         load = TRANSFORMS.build(entry["pipeline"][0])

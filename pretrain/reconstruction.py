@@ -70,8 +70,8 @@ class ReconstructionHook(Hook):
     def _show(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()
-        rows = reconstruct(model, self.inputs, self.seeds)
-        hidden = ~model.draw_mask(self.inputs, self.seeds).flatten(1).numpy()
+        mask = model.draw_mask(self.inputs, self.seeds)
+        rows, hidden = reconstruct(model, self.inputs, mask), ~mask.flatten(1).numpy()
         model.train()
         step = runner.iter + 1
         runner.visualizer.add_image("reconstruction", draw(rows, self.bands_shown), step)
@@ -87,19 +87,19 @@ class ReconstructionHook(Hook):
 
 
 @torch.no_grad()
-def reconstruct(model: FCMAE, inputs: Tensor, seeds: Tensor) -> list[list[np.ndarray]]:
+def reconstruct(model: FCMAE, inputs: Tensor, mask: Tensor) -> list[list[np.ndarray]]:
     """Let a model reconstruct images.
 
     Args:
         model: In evaluation mode.
         inputs: (B, C, H, W) in the units of the files.
-        seeds: (B,), of the masks.
+        mask: bool (B, h, w) of its patches, True = visible.
 
     Returns:
         For each image the four `PICTURES`, float arrays (H, W, C) in the units of the files.
     """
     images = model.data_preprocessor({"inputs": inputs})["inputs"]
-    results = model(images, seed=seeds, mode="predict")
+    results = model(images, mask=mask, mode="predict")
     grey = model.data_preprocessor.mean.cpu()
     rows = []
     for original, result in zip(inputs.float(), results, strict=True):

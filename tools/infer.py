@@ -170,10 +170,11 @@ def is_video(source: str) -> bool:
 
 def name_videos(sources: list[str]) -> dict[str, str]:
     """source -> its name for files: below the folder that holds all; of a stream its place."""
-    from convnextv2.video import is_numbered
+    from convnextv2.video import is_numbered, name_frames
 
-    paths = {s: os.path.dirname(s) or "." if is_numbered(s) else s for s in sources}
-    full = {s: os.path.abspath(path) for s, path in paths.items() if os.path.exists(path)}
+    paths = {s: name_frames(s) if is_numbered(s) else s for s in sources if "://" not in s}
+    paths = {s: path for s, path in paths.items() if not s.startswith("camera:")}
+    full = {s: os.path.abspath(path) for s, path in paths.items()}
     root = os.path.commonpath([os.path.dirname(path) for path in full.values()]) if full else ""
     names = {s: os.path.relpath(path, root) for s, path in full.items()}
     return {s: names.get(s, f"stream-{place}") for place, s in enumerate(sources, 1)}

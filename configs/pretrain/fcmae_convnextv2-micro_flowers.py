@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/fcmae_convnextv2.py',
     '../_base_/datasets/flowers_unlabelled.py',
-    '../_base_/schedules/fcmae_flowers_600.py',
+    '../_base_/schedules/fcmae_minutes.py',
     '../_base_/runtime/pretrain_runtime.py',
 ]
 

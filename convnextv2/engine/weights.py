@@ -7,17 +7,19 @@ safetensors; a path or an http(s) address.
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from convnextv2.downloads import fetch_weights
 from convnextv2.transfers import is_address
 from convnextv2.weight_files import check_form
 
+from .errors import InputError
 from .plain_pickles import load_plain
 
 
@@ -46,6 +48,25 @@ def read_trained_model(checkpoint: str) -> tuple[dict[str, Tensor], dict]:
     content = read_content(checkpoint)
     meta = content.get("meta") if isinstance(content, dict) else None
     return _tensors(content, checkpoint), dict((meta or {}).get("dataset_meta") or {})
+
+
+def fill_model(model: nn.Module, tensors: dict[str, Tensor], checkpoint: str, config: str) -> None:
+    """Give a model all of its weights.
+
+    Args:
+        model: Of the config.
+        tensors: By name.
+        checkpoint: Where they are from, for the error.
+        config: Path of the config, for the error.
+
+    Raises:
+        InputError: They do not fit, or not all are there.
+    """
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
+        raise InputError(f"{checkpoint} does not fit {config}. {reasons}") from error
 
 
 def read_training_facts(checkpoint: str) -> dict[str, str]:

@@ -11,6 +11,12 @@ from convnextv2.detection.coco import encode_mask
 from convnextv2.predictor import Predictor
 
 pytestmark = pytest.mark.slow
+# Of the fixture `findable`.
+FINDABLE = (
+    "test_dataloader.dataset.ann_file=../findable.json",
+    "test_dataloader.dataset.data_prefix.img=train",
+    "test_evaluator.ann_file=findable.json",
+)
 
 
 def evaluate(cwd, name, checkpoint, *options, flags=()):
@@ -60,9 +66,7 @@ def test_detection_is_the_same_and_no_image_counts_twice(cwd, untrained):
         cwd,
         "mask-rcnn",
         untrained("mask-rcnn"),
-        "test_dataloader.dataset.ann_file=../findable.json",
-        "test_dataloader.dataset.data_prefix.img=train",
-        "test_evaluator.ann_file=findable.json",
+        *FINDABLE,
         "test_evaluator.metric_items=['mAP','mAP_50','mAP_75','AR@1','AR@10','AR@100']",
         "test_evaluator.classwise=False",
     )
@@ -83,9 +87,7 @@ def test_by_tiles_it_is_the_same(cwd, untrained):
         cwd,
         "mask-rcnn",
         untrained("mask-rcnn"),
-        "test_dataloader.dataset.ann_file=../findable.json",
-        "test_dataloader.dataset.data_prefix.img=train",
-        "test_evaluator.ann_file=findable.json",
+        *FINDABLE,
         flags=("--tile", 40, "--overlap", 16),
     )
     assert len(json.loads(one[1]["results.segm.json"])) > 7

@@ -281,7 +281,9 @@ def test_videos_of_one_name_have_names_of_their_own(tmp_path):
         (tmp_path / folder / "clip.mp4").touch()
     one, other = (str(tmp_path / folder / "clip.mp4") for folder in ("a", "b"))
     frames, stream = str(tmp_path / "b/%04d.png"), "rtsp://camera/1"
+    walk, run = str(tmp_path / "b/walk_%d.png"), str(tmp_path / "b/run_%d.png")
     assert all(is_video(source) for source in (one, other, frames, stream))
     names = name_videos([one, frames, stream, other])
     assert list(names.values()) == ["a/clip.mp4", "b", "stream-3", "b/clip.mp4"]
+    assert list(name_videos([walk, run, one]).values()) == ["b/walk", "b/run", "a/clip.mp4"]
     assert name_videos([one]) == {one: "clip.mp4"}

@@ -1,13 +1,12 @@
 """Several processes by torchrun and Slurm: ports, nodes, ranks that die, one rule for the rate."""
 
 import re
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import REPO, assert_same, config, last_state, run, run_shell
+from processes import REPO, assert_same, config, free_port, last_state, run, run_shell
 
 pytestmark = pytest.mark.slow
 
@@ -64,9 +63,7 @@ def test_job_ends_when_a_rank_is_killed_and_resumes_with_nothing_lost(cwd, two):
 
 def on_two_nodes(cwd, work_dir, **environment):
     """[(status, output) of a node]: one process on each of two nodes, which are this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        environment |= {"NNODES": "2", "PORT": str(probe.getsockname()[1])}
+    environment |= {"NNODES": "2", "PORT": str(free_port())}
     command = train_command("dist_train.sh", work_dir)
     command[3] = 1
     with ThreadPoolExecutor() as pool:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from processes import config
+from processes import config, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,8 @@ def test_a_picture_is_dropped_looked_at_and_taken_away(browser, untrained, tmp_p
     (tmp_path / "page.png").write_text("<html>")
     checkpoint = untrained("mask-rcnn", classes=["box", "disc"])
     page = make_page(Config.fromfile(config("mask-rcnn")), checkpoint, [], 0.05, "cpu")
-    address = launch(page, "127.0.0.1", 17862, wait=False)
+    port = free_port()
+    address = launch(page, "127.0.0.1", port, wait=False)
     visit = browser.new_page()
     hosts = set()
     visit.on("request", lambda request: hosts.add(request.url.split("/")[2]))
@@ -69,5 +70,27 @@ def test_a_picture_is_dropped_looked_at_and_taken_away(browser, untrained, tmp_p
     visit.click("#upload button[aria-label=Clear]")
     visit.set_input_files("#upload input[type=file]", tmp_path / "page.png")
     visit.wait_for_selector("text=page.png: truncated, or no image")
-    assert hosts == {"127.0.0.1:17862"}
+    assert hosts == {f"127.0.0.1:{port}"}
+    page.close()
+
+
+def test_patches_are_hidden_by_share_and_by_click(browser, untrained, tmp_path, monkeypatch):
+    pytest.importorskip("gradio")
+    from convnextv2.tools.deployment.web_page import launch, make_page
+
+    monkeypatch.setitem(os.environ, "GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    image = np.random.default_rng(0).integers(0, 255, (128, 160, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), image)
+    cfg = Config.fromfile(config("fcmae-by-iter"))
+    page = make_page(cfg, untrained("fcmae-by-iter"), [], 0.3, "cpu")
+    visit = browser.new_page()
+    visit.goto(launch(page, "127.0.0.1", free_port(), wait=False))
+    visit.set_input_files("#upload input[type=file]", tmp_path / "photo.png")
+    visit.wait_for_selector("text=60% of 20 patches are hidden")
+    for name in ("visible", "made", "both"):
+        visit.wait_for_selector(f"#{name} img")
+    visit.click("#visible img")
+    visit.wait_for_selector("text=/(55|65)% of 20 patches are hidden/")
+    visit.locator("input[type=range]").first.press("Home")
+    visit.wait_for_selector("text=5% of 20 patches are hidden")
     page.close()

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import pickle
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from processes import config
+from processes import config, free_port
 
 from convnextv2.images import UnreadableImageError
 from convnextv2.predictor import Predictor
@@ -211,11 +212,12 @@ def page(tmp_path_factory, untrained):
     pytest.importorskip("gradio")
     from convnextv2.tools.deployment.web_page import launch, make_page
 
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
     checkpoint = untrained("mask-rcnn", classes=["box", "disc"])
-    page = make_page(Config.fromfile(config("mask-rcnn")), checkpoint, [], 0.05, "cpu")
-    yield launch(page, "127.0.0.1", 17861, wait=False)
-    page.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        page = make_page(Config.fromfile(config("mask-rcnn")), checkpoint, [], 0.05, "cpu")
+        yield launch(page, "127.0.0.1", free_port(), wait=False)
+        page.close()
 
 
 def request(address, content=None, kind="application/json"):
@@ -239,7 +241,7 @@ def upload(page, name, content):
     return json.loads(text)[0]
 
 
-def run(page, path, **more):
+def run(page, path, tile=0):
     """The events of a file that was given to the page: its own, then those it set off."""
     config = json.loads(request(f"{page}config")[1])
     (files,) = (
@@ -248,11 +250,11 @@ def run(page, path, **more):
     gives = next(one["id"] for one in config["dependencies"] if one["inputs"] == [files])
     (finds, *_) = (one for one in config["dependencies"] if len(one["inputs"]) == 2)
     shows = next(one for one in config["dependencies"] if len(one["outputs"]) == 4)
-    file = {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     texts = []
     for number, data in (
         (gives, [file]),
-        (finds["id"], [None, 0]),
+        (finds["id"], [None, tile]),
         (shows["id"], [None, 0.05, []]),
     ):
         message = {"data": data, "fn_index": number, "session_hash": "test"}
@@ -324,6 +326,22 @@ def test_no_file_of_the_server_is_read(page, path):
     status, text = request(f"{page}gradio_api/file={path}")
     assert status in (403, 404)
     assert "root:" not in text
+
+
+def test_tiles_have_the_sliders_steps(page, photo, monkeypatch):
+    """Tiles of 8 pixels, which no slider gives, would be hundreds."""
+    asked = []
+    layout = sys.modules["convnextv2.tools.deployment.page.layout"]
+    note = lambda model, path, tile: asked.append(tile) or look(model, path, tile)  # noqa: E731
+    monkeypatch.setattr(layout, "look", note)
+    run(page, upload(page, "photo.png", photo.read_bytes()), tile=8)
+    run(page, upload(page, "again.png", photo.read_bytes()), tile=300)
+    assert asked == [0, 256]
+
+
+def test_errors_name_no_folder(page):
+    _, text = run(page, upload(page, "half.png", b"\x89PNG"))
+    assert '"half.png: truncated, or no image"' in text
 
 
 def test_no_address_is_fetched(page):

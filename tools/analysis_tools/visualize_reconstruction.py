@@ -1,13 +1,11 @@
 """Draw what a pre-trained FCMAE makes of images: original, visible, reconstructed, pasted."""
 
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from convnextv2.band_pictures import show_bands
 from convnextv2.engine.cli import add_show_bands, make_runner_parser, run, whole
 from convnextv2.engine.config import load_config
-from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
 from convnextv2.engine.settings import need_entries
 from convnextv2.pictures import expand_images, write_grid
@@ -58,16 +56,12 @@ def reconstruct_files(
     from mmengine.registry import MODELS, TRANSFORMS
 
     from convnextv2.engine.seeding import mix, seed_cpu
-    from convnextv2.engine.weights import read_checkpoint
+    from convnextv2.engine.weights import fill_model, read_checkpoint
     from convnextv2.images import UnreadableImageError
     from convnextv2.pretrain.reconstruction import reconstruct
 
     model = MODELS.build(cfg.model).to(get_device()).eval()
-    try:
-        model.load_state_dict(read_checkpoint(checkpoint))
-    except RuntimeError as error:
-        reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
-        raise InputError(f"{checkpoint} does not fit the config. {reasons}") from error
+    fill_model(model, read_checkpoint(checkpoint), checkpoint, cfg.filename)
     transforms = [TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline]
     pipeline = Compose(transforms)
     rows = []
@@ -77,7 +71,9 @@ def reconstruct_files(
             sample = pipeline({"img_path": path})
         except UnreadableImageError as error:
             raise SystemExit(f"cannot read {error}") from error
-        rows += reconstruct(model, sample["inputs"][None], torch.tensor([sample["seed"]]))
+        inputs = sample["inputs"][None]
+        mask = model.draw_mask(inputs, torch.tensor([sample["seed"]]))
+        rows += reconstruct(model, inputs, mask)
     return rows
 
 

@@ -91,7 +91,9 @@ def train(folder, name, hooks, unreadable_images=None, **model):
 def test_pasted_picture_is_the_original_where_visible():
     model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": SMALL}, decoder_dim=8).eval()
     inputs = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
-    ((original, visible, reconstruction, pasted),) = reconstruct(model, inputs, torch.tensor([3]))
+    ((original, visible, reconstruction, pasted),) = reconstruct(
+        model, inputs, model.draw_mask(inputs, torch.tensor([3]))
+    )
     mask = model.draw_mask(inputs, torch.tensor([3]))[0].numpy().repeat(32, 0).repeat(32, 1)
     np.testing.assert_array_equal(original, inputs[0].permute(1, 2, 0).numpy())
     np.testing.assert_array_equal(pasted[mask], original[mask])

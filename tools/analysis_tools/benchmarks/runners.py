@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
+
+from .measuring import process_peak_mb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,23 +33,11 @@ def answer(name: str, args: dict[str, Any], threads: int, link: Connection) -> N
             start, used = time.perf_counter(), time.process_time()
             list(predict(images, batch_size=len(images)))
             seconds, used = time.perf_counter() - start, time.process_time() - used
-            link.send((seconds, used, peak_mb()))
+            link.send((seconds, used, process_peak_mb()))
     except EOFError:
         pass
     except Exception as error:
         link.send(f"{type(error).__name__}: {str(error)[:300]}")
-
-
-def peak_mb() -> float:
-    """MB that this process has held at most.
-
-    Not `getrusage`'s, which begins with what the process held that started this one.
-    """
-    try:
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
-    except (OSError, StopIteration):  # no Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def run_torch(args: dict[str, Any], threads: int) -> tuple[Callable, np.ndarray]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 import zlib
@@ -18,6 +17,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from convnextv2.engine.cli import whole
+
+from .measuring import process_peak_mb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,8 +100,7 @@ def look(path: Path, queue: Any, kind: str, tile: int, overlap: int, batch_size:
         tiling = Tiling(tile, overlap, False, batch_size)
         look_at(predictor, str(path), path.name, 1, results, tiling)  # type: ignore[arg-type]
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    queue.put((seconds, peak, results.describe() or "label map"))
+    queue.put((seconds, process_peak_mb(), results.describe() or "label map"))
 
 
 def generate(path: Path, side: int) -> None:

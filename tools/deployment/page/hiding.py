@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .models import limit_pixels
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -29,16 +30,14 @@ class Hider:
     def __init__(self, cfg: Config, checkpoint: str) -> None:
         from mmengine.registry import MODELS, TRANSFORMS
 
-        from convnextv2.engine.errors import InputError
-        from convnextv2.engine.weights import read_checkpoint
+        from convnextv2.engine.types import walk_datasets
+        from convnextv2.engine.weights import fill_model, read_checkpoint
 
         self.model = MODELS.build(cfg.model).eval()
-        try:
-            self.model.load_state_dict(read_checkpoint(checkpoint))
-        except RuntimeError as error:
-            reasons = "\n".join(shorten(line, 300) for line in str(error).splitlines())
-            raise InputError(f"{checkpoint} does not fit the config. {reasons}") from error
-        self.load = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])
+        fill_model(self.model, read_checkpoint(checkpoint), checkpoint, cfg.filename)
+        _, entry = next(walk_datasets(cfg.train_dataloader.dataset))
+        self.load = TRANSFORMS.build(entry["pipeline"][0])
+        limit_pixels(self.load)
         self.patch_size, self.mask_ratio = self.model.patch_size, self.model.mask_ratio
 
     def open(self, path: str, longest: int) -> np.ndarray:
@@ -89,26 +88,14 @@ class Hider:
         import torch
 
         from convnextv2.band_pictures import show_bands
-        from convnextv2.pretrain.encoders.dense import resize_mask
+        from convnextv2.pretrain.reconstruction import reconstruct
 
         if mask.all() or not mask.any():
             raise ValueError("hide some patches, and leave some visible")
         inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        with torch.inference_mode():
-            images = self.model.data_preprocessor({"inputs": inputs})["inputs"]
-            shown = torch.from_numpy(mask)[None]
-            (found,) = self.model(images, mask=shown, mode="predict")
-        original, made = inputs[0].float(), found["reconstruction"].float()
-        visible = resize_mask(shown, image.shape[:2])[0]
-        grey = self.model.data_preprocessor.mean
-        rows = [
-            torch.where(visible, original, grey),
-            made,
-            torch.where(visible, original, made),
-        ]
-        pictures = [original, *rows]
-        order = slice(None, None, -1 if self._is_bgr(image) else 1)
-        return show_bands([p.permute(1, 2, 0).numpy()[..., order] for p in pictures])[1:]
+        (row,) = reconstruct(self.model, inputs, torch.from_numpy(mask)[None])
+        order = -1 if self._is_bgr(image) else 1
+        return show_bands([picture[..., ::order] for picture in row])[1:]
 
     def _is_bgr(self, image: np.ndarray) -> bool:
         return image.shape[2] == 3 and getattr(self.load, "channel_order", "bgr") == "bgr"

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from convnextv2.runtime.tiles import TileGrid
+from convnextv2.images import LoadImage
+from convnextv2.runtime.tiled import lay_tiles
 from convnextv2.tiled import predict_tiles
 
 if TYPE_CHECKING:
     from convnextv2.predictor import Predictor
     from convnextv2.windows import Windows
 
-OVERLAP = 0.15  # of a tile
+MOST_PIXELS = 100_000_000  # of an image
 
 
 class PageModel(ABC):
@@ -53,6 +54,7 @@ class TrainedModel(PageModel):
         kinds = {"detection": "objects", "segmentation": "labels", "classification": "classes"}
         self.kind = kinds[predictor.task.name]
         self.classes, self.palette, self.load = predictor.classes, predictor.palette, predictor.load
+        limit_pixels(self.load)
         self.has_masks = getattr(predictor.model, "with_mask", False)
         self._predictor = predictor
 
@@ -64,8 +66,7 @@ class TrainedModel(PageModel):
 
             (found,) = predictor(windows.read((0, 0, width, height)))
             return find_best(found.sample, self.classes)
-        side = tile_size or max(height, width)
-        grid = TileGrid(windows.shape, side, round(OVERLAP * side) if tile_size else 0)
+        grid = lay_tiles(windows.shape, *_choose_tiles(windows.shape, tile_size))
         joiner = predictor.task.open_joiner(predictor.model, grid)
         for _ in predict_tiles(predictor, windows.read, joiner):
             pass
@@ -83,7 +84,6 @@ class ExportedModel(PageModel):
     """
 
     def __init__(self, path: str) -> None:
-        from convnextv2.images import LoadImage
         from convnextv2.runtime import Predictor
 
         self._predictor = Predictor(path)
@@ -97,6 +97,7 @@ class ExportedModel(PageModel):
             in_channels=image["channels"],
             channel_order=image["channel_order"],
             dtype=image.get("dtype"),
+            max_pixels=MOST_PIXELS,
         )
 
     def find(self, windows: Windows, tile_size: int) -> Any:
@@ -104,16 +105,28 @@ class ExportedModel(PageModel):
         height, width = windows.shape
         image = windows.read((0, 0, width, height))
         if self.kind == "classes":
+            from convnextv2.pretrain.supervised.results import MOST
+
             (found,) = self._predictor(image)
             scores = found.sample.pred_scores
             return [
                 {"class": self.classes[i], "label": i, "score": round(float(scores[i]), 4)}
-                for i in scores.argsort()[::-1][:5].tolist()
+                for i in scores.argsort()[::-1][:MOST].tolist()
             ]
-        side = tile_size or max(height, width)
-        overlap = round(OVERLAP * side) if tile_size else 0
-        sample = self._predictor.predict_by_tiles(image, side, overlap).sample
+        tiles = _choose_tiles(windows.shape, tile_size)
+        sample = self._predictor.predict_by_tiles(image, *tiles).sample
         return sample.pred_sem_seg.data[0] if self.kind == "labels" else _list_objects(sample)
+
+
+def limit_pixels(load: object) -> None:
+    """Let the project's own loader refuse larger images than the page takes."""
+    if isinstance(load, LoadImage):
+        load.max_pixels = min(load.max_pixels, MOST_PIXELS)
+
+
+def _choose_tiles(image_shape: tuple[int, int], tile_size: int) -> tuple[int, int | None]:
+    """Side of the tiles and what they share, None of which is the usual; 0: one of all."""
+    return (tile_size, None) if tile_size else (max(image_shape), 0)
 
 
 def _list_objects(sample: Any) -> list:

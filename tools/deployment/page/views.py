@@ -14,6 +14,8 @@ from convnextv2.images import as_bgr
 from convnextv2.pictures import complete_palette, to_rgb, write_png
 from convnextv2.windows import Windows, open_windows, read_reduced
 
+from .models import MOST_PIXELS
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from .models import PageModel
 
 SIDES = 480, 1600  # pixels at least and at most of what is drawn, so that words can be read
-MOST_PIXELS = 100_000_000  # of an image
 MOST_ROWS = 200
 
 
