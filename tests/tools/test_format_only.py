@@ -1,6 +1,7 @@
 """What `test.py --out` writes can be read by others, also where there is no ground truth."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -13,14 +14,16 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def secret(cwd):
-    """The folder again, without anything but images and their list: what a contest hands out."""
-    content = json.loads((cwd / "shapes/val.json").read_text())
+def secret(cwd, tmp_path_factory):
+    """A copy of the folder, with lists of images alone, too: what a contest hands out."""
+    folder = tmp_path_factory.mktemp("secret")
+    shutil.copytree(cwd / "shapes", folder / "shapes")
+    content = json.loads((folder / "shapes/val.json").read_text())
     content.pop("annotations")
-    (cwd / "test-dev.json").write_text(json.dumps(content))
+    (folder / "test-dev.json").write_text(json.dumps(content))
     content["categories"].pop()
-    (cwd / "other.json").write_text(json.dumps(content))
-    return cwd
+    (folder / "other.json").write_text(json.dumps(content))
+    return folder
 
 
 def read(folder):
