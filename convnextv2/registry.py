@@ -20,6 +20,7 @@ SCOPE = "convnextv2"
 _LOCATIONS = [
     "convnextv2.backbone",
     "convnextv2.engine.checkpoints",
+    "convnextv2.engine.cpu_amp",
     "convnextv2.engine.drawing",
     "convnextv2.engine.early_stopping",
     "convnextv2.engine.fsdp",
