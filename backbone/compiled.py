@@ -14,9 +14,20 @@ from torch import Tensor
 
 from convnextv2.registry import MODELS
 
-from .depthwise import weight_gradient
+from .depthwise import DepthwiseConv2d, make_backward, weight_gradient
 from .grn import Convolve, ResponseNorm
 from .layers import Block
+
+
+class CompiledDepthwiseConv2d(DepthwiseConv2d):
+    """`DepthwiseConv2d`, the gradient of whose kernel is compiled on a CPU."""
+
+    @staticmethod
+    def cpu_backward(
+        grad: Tensor, x: Tensor, weight: Tensor, needed: list[bool]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `depthwise.make_backward`."""
+        return compiled_backward(grad, x, weight, needed)
 
 
 @MODELS.register_module()
@@ -28,10 +39,11 @@ class CompiledBlock(Block):
     the log says once; so are blocks whose `response_norm` looks at a pixel's neighbours.
     """
 
+    convolution = CompiledDepthwiseConv2d
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.looks_around = type(self.grn).respond is not ResponseNorm.respond
-        self.dwconv.weight_gradient = compiled_weight_gradient
 
     def mlp(self, x: Tensor, convolve: Convolve) -> Tensor:
         """As `Block.mlp`; compiled if its gradients are wanted."""
@@ -90,3 +102,6 @@ def _row_of_products(x: Tensor, grad: Tensor) -> Tensor:
     width = grad.shape[2]
     shifts = range(x.shape[2] - width + 1)
     return torch.stack([(x[:, :, j : j + width] * grad).sum((0, 1, 2)) for j in shifts], 1)
+
+
+compiled_backward = make_backward("compiled_depthwise_backward", compiled_weight_gradient)

@@ -6,7 +6,7 @@ some pixels exist, features are *rows* (B, N, C) with N pixels of each image.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Size, Tensor, nn
@@ -71,6 +71,8 @@ class Block(nn.Module):
         layer_scale: Makes what scales the residual branch of so many channels: in V2 nothing.
     """
 
+    convolution: ClassVar[type[DepthwiseConv2d]] = DepthwiseConv2d
+
     def __init__(
         self,
         dim: int,
@@ -79,7 +81,7 @@ class Block(nn.Module):
         layer_scale: Maker = nn.Identity,
     ) -> None:
         super().__init__()
-        self.dwconv = DepthwiseConv2d(dim, kernel_size=7)
+        self.dwconv = self.convolution(dim, kernel_size=7)
         self.norm = LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
         self.grn: ResponseNorm = resolve(response_norm)(4 * dim)
