@@ -1,5 +1,5 @@
-# What all classifiers are trained with: AdamW in bfloat16 on a GPU, float32 without (paper, Tables
-# 9 to 13). The rate is for a batch of 256 and follows the batch of all processes.
+# What all classifiers are trained with: AdamW, in bfloat16 where it is computed (paper, Tables 9 to
+# 13). The rate is for a batch of 256 and follows the batch of all processes.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',

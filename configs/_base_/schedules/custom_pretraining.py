@@ -1,5 +1,5 @@
 # Of the pre-training template: as fcmae_800e, at any length. Each None follows from its settings.
-# bfloat16 on a GPU, float32 without.
+# bfloat16 on a GPU, and on a CPU that computes with it; float32 elsewhere.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',

@@ -1,4 +1,4 @@
-# bfloat16 on a GPU, float32 without. Gradient clipping: optim_wrapper.clip_grad.max_norm=3.
+# bfloat16 where it is computed, float32 elsewhere. Gradient clipping: optim_wrapper.clip_grad.max_norm=3.
 # Paper, Table 8: lr = 1.5e-4 * batch / 256, 40 epochs of warm-up, cosine to 0 by iteration.
 max_epochs = 800
 warmup_epochs = 40
