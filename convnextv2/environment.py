@@ -21,14 +21,14 @@ _LIBRARIES = {
     "cv2": dict.fromkeys(
         ("opencv-python", "opencv-python-headless", "opencv-contrib-python"), "4.10"
     ),
-    "faster_coco_eval": {"faster-coco-eval": "1.6"},
+    "hotcoco": {"hotcoco": "1.3"},
     "ftfy": {"ftfy": "6"},
     "regex": {"regex": "2022"},
     "pkg_resources": {"setuptools": "60"},
 }
 # What mmdet and mmseg need, which their own metadata do not always say.
 _NEEDED = {
-    "mmdet": ("mmcv", "mmdet", "faster_coco_eval"),
+    "mmdet": ("mmcv", "mmdet", "hotcoco"),
     "mmseg": ("mmcv", "mmseg", "ftfy", "regex"),
 }
 _REMEDIES = {

@@ -20,7 +20,7 @@ MODULES = {
     "mmsegmentation": "mmseg",
     "opencv-python": "cv2",
     "opencv-python-headless": "cv2",
-    "faster-coco-eval": "faster_coco_eval",
+    "hotcoco": "hotcoco",
     "setuptools": "pkg_resources",
 }
 CORE = {"torch": "2.5.1+cu124", "opencv-python": "4.11.0.86"}
@@ -30,7 +30,7 @@ ONEDL = {
     "onedl-mmcv": "2.3.6",
     "onedl-mmdetection": "3.5.1",
     "onedl-mmsegmentation": "1.4.2",
-    "faster-coco-eval": "1.8.0",
+    "hotcoco": "1.3.0",
     "ftfy": "6.3.1",
     "regex": "2026.11.19",
 }
@@ -41,7 +41,7 @@ OPENMMLAB = {
     "mmdet": "3.3.0",
     "mmsegmentation": "1.2.2",
     "setuptools": "80.10.2",
-    "faster-coco-eval": "1.8.0",
+    "hotcoco": "1.3.0",
     "ftfy": "6.3.1",
     "regex": "2026.11.19",
 }

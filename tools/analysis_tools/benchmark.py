@@ -9,6 +9,7 @@ from convnextv2.engine.cli import add_debug, make_parser, run, whole
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
 from convnextv2.tools.analysis_tools.benchmarks import (
+    evaluation,
     exported,
     loader,
     roofline,
@@ -28,6 +29,7 @@ OTHERS = {
     "exported": exported,
     "tiles": tiles,
     "roofline": roofline,
+    "evaluation": evaluation,
     "detector": whole_models,
     "segmentor": whole_models,
 }
@@ -62,6 +64,9 @@ def main() -> None:
     add_debug(command)
     command = commands.add_parser("roofline", help="bytes, operations and launches, counted")
     roofline.add_arguments(command)
+    add_debug(command)
+    command = commands.add_parser("evaluation", help="COCO's numbers against pycocotools")
+    evaluation.add_arguments(command)
     add_debug(command)
     for kind, library in (("detector", "mmdet"), ("segmentor", "mmseg")):
         text = f"a whole model of {library} with different backbones, and its parts"

@@ -7,6 +7,7 @@ generated image by their colour, or the objects that a COCO file says are in a t
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import tempfile
 import time
@@ -209,18 +210,20 @@ def score(args: argparse.Namespace) -> tuple[str, ...]:
     import contextlib
     import io
 
-    from faster_coco_eval import COCO, COCOeval_faster
+    from hotcoco import COCO, COCOeval
 
     from convnextv2.runtime.join import join_pieces
     from convnextv2.runtime.tiles import TileGrid
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(args.coco)
-    results = []
-    for image in truth.dataset["images"]:
+    truth = COCO(args.coco)
+    content = json.loads(Path(args.coco).read_text())
+    annotated: dict[int, list[dict]] = {image["id"]: [] for image in content["images"]}
+    for entry in content["annotations"]:
+        annotated[entry["image_id"]].append(entry)
+    results: list[dict] = []
+    for image in content["images"]:
         grid = TileGrid((image["height"], image["width"]), args.tile, args.overlap)
-        entries = truth.imgToAnns[image["id"]]
-        for found in join_pieces(grid, cut_truth(grid, entries)):
+        for found in join_pieces(grid, cut_truth(grid, annotated[image["id"]])):
             x0, y0, x1, y1 = found.box
             box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "score": 1.0}
             about = {"image_id": image["id"], "category_id": found.label}
@@ -230,13 +233,13 @@ def score(args: argparse.Namespace) -> tuple[str, ...]:
     scores = []
     for kind in ("bbox", "segm") if "segmentation" in results[0] else ("bbox",):
         with contextlib.redirect_stdout(io.StringIO()):
-            evaluator = COCOeval_faster(truth, truth.loadRes(results), kind)
+            evaluator: Any = COCOeval(truth, truth.loadRes(results), kind)
             evaluator.params.maxDets = [1, 10, 10**6]
             evaluator.evaluate()
             evaluator.accumulate()
         precision = evaluator.eval["precision"][..., 0, -1]
         scores.append(f"{100 * precision[precision >= 0].mean():.2f}")
-    counts = str(len(truth.dataset["annotations"])), str(len(results))
+    counts = str(len(content["annotations"])), str(len(results))
     return (*counts, *scores, *["-"] * (2 - len(scores)))
 
 
