@@ -129,7 +129,7 @@ def test_samples_do_not_depend_on_what_was_read_before(data):
 
 
 def test_another_loader_is_refused_with_the_next_step(data):
-    with pytest.raises(InputError, match=r"must begin with convnextv2\.LoadImage"):
+    with pytest.raises(InputError, match=r"needs one convnextv2\.LoadImage"):
         build(data, pipeline=PIPELINE[1:])
 
 
