@@ -59,7 +59,9 @@ class WindowMasks(BitmapMasks):
 
     def __getitem__(self, index: Any) -> WindowMasks:
         """Some masks, by whatever numpy takes as an index."""
-        chosen = np.atleast_1d(np.arange(len(self))[np.asarray(index)])
+        places = np.arange(len(self))
+        chosen = places[index] if isinstance(index, slice) else places[np.asarray(index)]
+        chosen = np.atleast_1d(chosen)
         return WindowMasks([self.windows[i] for i in chosen], self.height, self.width)
 
     def flip(self, flip_direction: str = "horizontal") -> WindowMasks:
