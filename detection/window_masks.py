@@ -81,7 +81,7 @@ class WindowMasks(BitmapMasks):
         return np.array([np.count_nonzero(window.pixels) for window in self.windows], int)
 
     def find_boxes(self) -> np.ndarray:
-        """(x0, y0, x1, y1) around each mask, ends excluded, float32 (N, 4); zeros of an empty one."""
+        """(x0, y0, x1, y1) around each mask, ends excluded, float32 (N, 4); zeros if empty."""
         boxes = np.zeros((len(self), 4), np.float32)
         for box, (x, y, pixels) in zip(boxes, self.windows, strict=True):
             rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
