@@ -20,6 +20,11 @@ class SegPhotoMetricDistortion(PhotoMetricDistortion):
     What becomes of a value depends on that value alone: 256 results are computed and looked up.
     """
 
+    def transform(self, results: dict) -> dict:
+        """Change the colours of ``img``."""
+        results["img"] = _to_contiguous(results["img"])
+        return super().transform(results)
+
     def convert(self, img: np.ndarray, alpha: float = 1, beta: float = 0) -> np.ndarray:
         """Clip ``img * alpha + beta``, of any shape, to 0 to 255."""
         return cv2.LUT(img, super().convert(_VALUES, alpha, beta)).reshape(img.shape)
@@ -33,3 +38,15 @@ class SegPhotoMetricDistortion(PhotoMetricDistortion):
         table = ((_VALUES.astype(int) + turn) % 180).astype(np.uint8)
         hsv[..., 0] = cv2.LUT(hsv[..., 0], table)
         return mmcv.hsv2bgr(hsv)
+
+
+def _to_contiguous(image: np.ndarray) -> np.ndarray:
+    """The same pixels, one after the other in memory.
+
+    `RandomFlip` leaves a view that runs backwards. OpenCV would have numpy copy it for each of its
+    calls, pixel by pixel.
+    """
+    for axis, code in ((0, 0), (1, 1)):
+        if image.strides[axis] < 0:
+            image = cv2.flip(np.flip(image, axis), code)
+    return np.ascontiguousarray(image)

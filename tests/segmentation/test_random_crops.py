@@ -124,19 +124,19 @@ def test_a_config_prints_its_crop():
 
 
 def test_colours_change_as_in_mmseg():
-    """Bit for bit, whatever is drawn; of a view too, as mirroring leaves it."""
+    """Bit for bit, whatever is drawn; of views too, as mirroring leaves them."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
     same = 0
-    for pixels in (image, image[:, ::-1]):
-        for seed in range(150):
+    for pixels in (image, image[:, ::-1], image[::-1], image[::-1, ::-1], image[:, 5:]):
+        for seed in range(80):
             results = []
             for kind in (PhotoMetricDistortion, SegPhotoMetricDistortion):
                 np.random.seed(seed)
-                changed = kind(**{"hue_delta": 90} if seed % 3 else {})({"img": pixels.copy()})
+                changed = kind(**{"hue_delta": 90} if seed % 3 else {})({"img": pixels})
                 results.append((changed["img"], np.random.random_sample()))
             assert results[0][0].dtype == results[1][0].dtype
             assert np.array_equal(results[0][0], results[1][0])
             assert results[0][1] == results[1][1]
             same += np.array_equal(results[1][0], pixels)
-    assert 0 < same < 50  # nothing is changed once in sixteen times
+    assert 0 < same < 80  # nothing is changed once in sixteen times
