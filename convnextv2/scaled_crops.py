@@ -66,8 +66,8 @@ class ScaledCrop(NamedTuple):
         part = image[rows.start : rows.stop, columns.start : columns.stop]
         if part.shape[:2] != self.shape or part.shape[:2] != self.scaled_shape:
             # A window of the image has the whole image's scale, which sizes alone do not tell.
-            sizes = {"fx": 1 / columns.step, "fy": 1 / rows.step}
-            part = cv2.resize(part, None, **sizes, interpolation=cv2.INTER_LINEAR)
+            fx, fy = 1 / columns.step, 1 / rows.step
+            part = cv2.resize(part, None, fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
         part = part[rows.skipped :, columns.skipped :][: y1 - y0, : x1 - x0]
         return part if part.ndim == 3 else part[..., None]
 

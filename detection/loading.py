@@ -98,9 +98,11 @@ class LoadObjects(LoadAnnotations):
 
 def _crop_boxes(boxes: np.ndarray, crop: ScaledCrop) -> np.ndarray:
     """Boxes (N, 4) of the image, in the crop; those outside have no width or no height."""
-    x0, y0, *_ = crop.window
-    boxes = boxes * np.tile(np.array(crop.scale_factor, np.float32), 2) - np.float32([x0, y0] * 2)
-    return boxes.clip(0, np.tile(np.array(crop.shape[::-1], np.float32), 2))
+    factors, start, end = (
+        np.array([*pair, *pair], np.float32)
+        for pair in (crop.scale_factor, crop.window[:2], crop.shape[::-1])
+    )
+    return (boxes * factors - start).clip(0, end)
 
 
 class _Drawing:

@@ -69,4 +69,5 @@ class RandomLabelledCrop:
         """Whether there are labels, and none has too large a share."""
         counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(int)
         counts[self.ignore_index : self.ignore_index + 1] = 0
-        return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio
+        several = np.count_nonzero(counts) > 1
+        return bool(several and counts.max() / counts.sum() < self.cat_max_ratio)

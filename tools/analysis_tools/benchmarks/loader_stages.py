@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convnextv2.tools.analysis_tools.benchmarks.loader_references import (
     Reference,
@@ -14,6 +14,8 @@ from convnextv2.tools.analysis_tools.benchmarks.loader_references import (
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
+
+    from convnextv2.engine.seeded_dataset import SeededDataset
 
 BATCH = 50
 LARGE_BATCH = 4  # of images of detection and segmentation
@@ -41,7 +43,7 @@ def make_stages(
     reference: Reference,
     images: int,
     workers: list[int],
-    make_batch: Callable[[list], object],
+    make_batch: Callable[[list], Any],
 ) -> dict[str, Stage]:
     """The reference, the pipeline as far as each of its steps, and batches.
 
@@ -105,11 +107,11 @@ def measure(stages: dict[str, Stage], images: int, repeats: int) -> dict[str, Ra
 
 
 def _load(
-    seeded: object, batches: list[list], workers: int, make_batch: Callable[[list], object]
+    seeded: "SeededDataset", batches: list[list], workers: int, make_batch: Callable[[list], Any]
 ) -> Stage:
     from torch.utils.data import DataLoader
 
-    loader = DataLoader(
+    loader: DataLoader = DataLoader(
         seeded,
         batch_sampler=batches,
         num_workers=workers,
