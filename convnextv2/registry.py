@@ -2,7 +2,8 @@
 
 ``type='convnextv2.X'`` builds from any mmengine, mmdet or mmseg config with nothing imported
 beforehand: the scope's registries import the folders named in ``locations`` when first asked, and
-``detection`` and ``segmentation``, which need mmdet and mmseg, when the name is in none of those.
+``detection`` and ``segmentation``, which need mmdet and mmseg, when the name is in none of those:
+first the one that belongs to the default scope, and the other where nobody else has the name.
 """
 
 import pkgutil
@@ -19,6 +20,7 @@ SCOPE = "convnextv2"
 _LOCATIONS = [
     "convnextv2.backbone",
     "convnextv2.engine.checkpoints",
+    "convnextv2.engine.cpu_amp",
     "convnextv2.engine.drawing",
     "convnextv2.engine.early_stopping",
     "convnextv2.engine.fsdp",
@@ -36,7 +38,8 @@ _LOCATIONS = [
     "convnextv2.pretrain",
     "convnextv2.pretrain.supervised",
 ]
-_TASKS = ("convnextv2.detection", "convnextv2.segmentation")
+# By the scope of the library that they need.
+_TASKS = {"mmdet": "convnextv2.detection", "mmseg": "convnextv2.segmentation"}
 
 
 class ScopedRegistry(registry.Registry):
@@ -55,13 +58,17 @@ class ScopedRegistry(registry.Registry):
                 return get_object_from_string(f"{SCOPE}.{scope}.{rest}")
             return super().get(key)
         self.import_from_location()
-        if name not in self.module_dict:
-            _import_tasks()
         outer = _outer_scope()
-        if name in self.module_dict or name != key or outer is None:
-            return super().get(key)
-        with self.switch_scope_and_registry(outer) as found:
-            return found.get(key)
+        if name not in self.module_dict and outer in _TASKS:
+            _import_task(_TASKS[outer])
+        if name not in self.module_dict and name == key and outer is not None:
+            with self.switch_scope_and_registry(outer) as registry_of_outer:
+                if found := registry_of_outer.get(key):
+                    return found
+        if name not in self.module_dict:
+            for task in _TASKS.values():
+                _import_task(task)
+        return super().get(key)
 
 
 def _outer_scope() -> str | None:
@@ -74,19 +81,15 @@ def _outer_scope() -> str | None:
 def _folders() -> set[str]:
     """Names of the modules and packages of `convnextv2`."""
     return {module.name for module in pkgutil.iter_modules(import_module(SCOPE).__path__)} | {
-        location.split(".")[1] for location in (*_LOCATIONS, *_TASKS)
+        location.split(".")[1] for location in (*_LOCATIONS, *_TASKS.values())
     }
 
 
 @cache
-def _import_tasks() -> None:
-    """Import every module of the tasks, as far as what they need is installed."""
-    modules = [
-        module.name
-        for task in _TASKS
-        for module in pkgutil.iter_modules(import_module(task).__path__, f"{task}.")
-    ]
-    for name in modules:
+def _import_task(task: str) -> None:
+    """Import every module of a task's folder, as far as what they need is installed."""
+    for module in pkgutil.iter_modules(import_module(task).__path__, f"{task}."):
+        name = module.name
         try:
             import_module(name)
         except ModuleNotFoundError as error:

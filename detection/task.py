@@ -48,6 +48,7 @@ class Detection(PredictingTask):
     settings = (*SETTINGS, "classes")
     places = MappingProxyType({"images": True, "annotations": True})
     scores = ("coco/segm_mAP", "coco/bbox_mAP", "coco/segm_mAP_50", "coco/bbox_mAP_50")
+    full_precision = "mmcv's operators, such as RoIAlign, take no bfloat16 on a CPU"
 
     def fill_template(self, template: Template) -> None:
         """See `detection/template.py`."""

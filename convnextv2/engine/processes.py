@@ -59,34 +59,21 @@ def limit_waiting(cfg: "Config") -> None:
 
 
 def do_without_gpu(cfg: "Config") -> None:
-    """On a machine without a GPU: full precision, and several processes through gloo with BN.
+    """On a machine without a GPU: the CPU's precision, several processes through gloo with BN.
 
     Raises:
         SystemExit: Several processes are asked for and nothing started them.
     """
     import torch
 
+    from .cpu_amp import put_amp_on_cpu
+
     if torch.cuda.is_available():
         return
-    leave_out_amp(cfg)
+    put_amp_on_cpu(cfg)
     if cfg.launcher != "none":
         connect_through_gloo(cfg)
         replace_sync_bn(cfg.model, cfg.get("default_scope"))
-
-
-def leave_out_amp(cfg: "Config") -> None:
-    """Let an optimizer wrapper of mixed precision, which would need a GPU, be the plain one."""
-    from mmengine.logging import print_log
-    from mmengine.registry import OPTIM_WRAPPERS
-
-    from convnextv2.engine.types import find_class, is_a
-
-    wrapper = find_class(cfg.get("optim_wrapper"), OPTIM_WRAPPERS, cfg.get("default_scope"))
-    if is_a(wrapper, "mmengine.optim.AmpOptimWrapper"):
-        print_log("no GPU: training in full precision, without AMP", logger="current")
-        cfg.optim_wrapper.type = "OptimWrapper"
-        for option in ("loss_scale", "dtype", "use_fsdp"):
-            cfg.optim_wrapper.pop(option, None)
 
 
 def connect_through_gloo(cfg: "Config") -> None:

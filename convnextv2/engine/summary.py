@@ -178,9 +178,9 @@ def _describe_optimizer(runner: Runner) -> str:
     groups = wrapper.optimizer.param_groups
     rates = {group.get("initial_lr", group["lr"]) for group in groups}
     rate = f"{max(rates):.3g}" if len(rates) == 1 else f"{min(rates):.3g} to {max(rates):.3g}"
-    precision = getattr(wrapper, "cast_dtype", None)
+    precision = str(getattr(wrapper, "cast_dtype", None) or "float16").removeprefix("torch.")
     mixed = "AMP" in type(wrapper).__name__.upper()
-    how = f"mixed precision {precision or 'float16'}" if mixed else "full precision"
+    how = f"mixed precision {precision}" if mixed else "full precision"
     return f"{type(wrapper.optimizer).__name__}, learning rate {rate}, {how}"
 
 

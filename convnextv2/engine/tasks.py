@@ -59,6 +59,7 @@ class Task:
         optional: Those of them that may be None though others' may not.
         places: What `train` and `val` of its templates say, and whether they must.
         scores: Names of the metrics that tell how good a model is; the first ranks checkpoints.
+        full_precision: Why its networks cannot be trained in bfloat16 on a CPU, None if they can.
     """
 
     name: ClassVar[str]
@@ -71,6 +72,7 @@ class Task:
     optional: ClassVar[tuple[str, ...]] = ()
     places: ClassVar[Mapping[str, bool]] = {}
     scores: ClassVar[tuple[str, ...]] = ()
+    full_precision: ClassVar[str | None] = None
 
     def fill_template(self, template: Template) -> None:
         """Write what follows from the settings into a template's config."""

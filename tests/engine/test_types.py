@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import DATASETS, OPTIM_WRAPPERS
 
+from convnextv2.engine import cpu_amp
 from convnextv2.engine.ineffective import find_ineffective
 from convnextv2.engine.processes import do_without_gpu, replace_sync_bn
 from convnextv2.engine.types import (
@@ -36,8 +37,9 @@ def test_a_type_is_found_short_scoped_and_in_full(name):
 @pytest.mark.parametrize(
     "kind", ["AmpOptimWrapper", f"{AmpOptimWrapper.__module__}.AmpOptimWrapper", AmpOptimWrapper]
 )
-def test_mixed_precision_is_left_out_without_a_gpu(kind, monkeypatch):
+def test_mixed_precision_is_left_out_where_nothing_computes_it(kind, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(cpu_amp, "computes_bfloat16", lambda: False)
     wrapper = {"type": kind, "loss_scale": "dynamic", "optimizer": {"type": "SGD", "lr": 1}}
     cfg = Config({"optim_wrapper": wrapper, "launcher": "none", "default_scope": "mmengine"})
     do_without_gpu(cfg)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from processes import REPO, config, run
 
+from convnextv2.engine import cpu_amp
 from convnextv2.engine.runner import StrictRunner
 
 
@@ -47,9 +49,25 @@ def test_amp_is_what_the_config_has_in_the_dtype_that_it_says(asked):
     assert (amp.type, amp.dtype, amp.loss_scale) == ("AmpOptimWrapper", "bfloat16", 128.0)
 
 
-def test_without_a_gpu_training_is_in_full_precision(asked):
+def test_without_a_gpu_training_is_in_the_precision_of_the_cpu(asked, monkeypatch):
     options = ["optim_wrapper.dtype=bfloat16"]
-    assert asked(False, "--amp", "--cfg-options", *options) == asked(False)
+    monkeypatch.setattr(cpu_amp, "computes_bfloat16", lambda: False)
+    plain = asked(False)
+    assert asked(False, "--amp", "--cfg-options", *options) == plain
+    monkeypatch.setattr(cpu_amp, "computes_bfloat16", lambda: True)
+    amp = asked(False, "--amp", "--cfg-options", *options)
+    assert amp == {**plain, "type": "convnextv2.CPUAmpOptimWrapper"}
+    assert asked(False) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("mask-rcnn", "RoIAlign"), ("upernet", None), ("fcmae-by-iter", None)],
+)
+def test_a_task_whose_operators_take_no_bfloat16_says_so(name, reason, monkeypatch):
+    monkeypatch.setattr(cpu_amp, "computes_bfloat16", lambda: True)
+    given = cpu_amp.why_not_bfloat16(Config.fromfile(config(name)))
+    assert given is None if reason is None else reason in given
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Configs and classes of this project are found by its scope."""
 
+import subprocess
 import sys
 
 import pytest
@@ -54,15 +55,35 @@ def test_a_class_of_a_tasks_folder_is_found_when_nothing_else_has_its_name(tmp_p
         "@DATASETS.register_module()\nclass OfATask(BaseDataset):\n    pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_TASKS", (folder.name,))
-    registry._import_tasks.cache_clear()
+    monkeypatch.setattr(registry, "_TASKS", {"mmnone": folder.name})
     assert DATASETS.get("convnextv2.UnlabelledImages")
     assert folder.name not in sys.modules
     try:
         assert issubclass(DATASETS.get("convnextv2.OfATask"), BaseDataset)
     finally:
         registry.DATASETS.module_dict.pop("OfATask", None)
-        registry._import_tasks.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("scope", "ours", "theirs", "other"),
+    [
+        ("mmdet", "CocoMetric", "CocoDataset", "segmentation"),
+        ("mmseg", "IoUMetric", "BaseSegDataset", "detection"),
+    ],
+)
+def test_a_task_imports_nothing_of_another(scope, ours, theirs, other):
+    code = f"""
+import sys
+from mmengine.registry import init_default_scope
+from convnextv2.registry import DATASETS, METRICS
+init_default_scope({scope!r})
+assert METRICS.get('convnextv2.{ours}').__module__.startswith('convnextv2.')
+assert DATASETS.get({theirs!r}).__module__.startswith('{scope}.')
+assert 'convnextv2.{other}' not in sys.modules
+"""
+    # In a process of its own: other tests have imported everything.
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("name", ["backbone.ConvNeXtV2", "backbone.convnextv2.ConvNeXtV2"])

@@ -42,7 +42,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-optim_wrapper = dict(optimizer=dict(lr=1e-2))
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(lr=1e-2))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=10),
     dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=10, end=200),

@@ -79,7 +79,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=2)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=2),
