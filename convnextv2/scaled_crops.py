@@ -53,7 +53,7 @@ class ScaledCrop(NamedTuple):
         """The crop (h, w, C) of an image, bilinear, as if the whole were scaled by OpenCV.
 
         Args:
-            image: (H, W, C) of this shape, or reduced by one of `REDUCTIONS`, which averages.
+            image: (H, W, C) of this shape, or reduced by `reduction`, as decoders do it.
 
         Raises:
             ValueError: It is of another size.
@@ -88,7 +88,7 @@ class ScaledCrop(NamedTuple):
         return rows, columns
 
     def _find_reduction(self, image: np.ndarray) -> int:
-        for factor in (1, *REDUCTIONS):
+        for factor in (1, self.reduction):
             if image.shape[:2] == tuple(-(-side // factor) for side in self.image_shape):
                 return factor
         high, wide = image.shape[:2]

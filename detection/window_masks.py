@@ -75,6 +75,11 @@ class WindowMasks(BitmapMasks):
             return super().pad(out_shape, pad_val)
         return WindowMasks(self.windows, *out_shape)
 
+    def crop_and_resize(self, *args: Any, **kwargs: Any) -> BitmapMasks:
+        """See mmdet's, which asks for ``masks`` more than once."""
+        whole = BitmapMasks(self.masks, self.height, self.width)
+        return whole.crop_and_resize(*args, **kwargs)
+
     @property
     def areas(self) -> np.ndarray:
         """Pixels of each mask."""

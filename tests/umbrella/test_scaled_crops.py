@@ -150,6 +150,9 @@ def test_files_that_training_skips_are_named(scaled):
     crop = ScaledCrop((240, 160), scaled[::-1], (0, 0, 10, 10))
     with pytest.raises(UnreadableImageError, match=r"^a\.jpg: .*its annotations say 240 x 160"):
         LoadImage()({"img_path": "a.jpg", "content": content, "scaled_crop": crop})
+    crop = ScaledCrop((320, 480), (320, 480), (0, 0, 10, 10))  # it is a half of that
+    with pytest.raises(UnreadableImageError, match="160 x 240 pixels, its annotations say 320"):
+        LoadImage()({"img_path": "a.jpg", "content": content, "scaled_crop": crop})
     crop = ScaledCrop((160, 240), scaled, (0, 0, 10, 10))
     middle = len(content) // 2
     damaged = content[:middle] + bytes(40) + content[middle + 40 :]
