@@ -21,7 +21,8 @@ class Reference(NamedTuple):
     name: str
     run: Callable[["BaseDataset", Sequence["SeededIndex"]], None]
     """With some images of a data set."""
-    is_library: bool = False
+    steps: list[Callable] | None = None
+    """Its pipeline, of a library."""
 
 
 def find_reference(dataset: "BaseDataset") -> Reference:
@@ -35,7 +36,7 @@ def find_reference(dataset: "BaseDataset") -> Reference:
     for library, kind in LIBRARIES.items():
         if is_a(type(dataset), kind):
             steps = list_library_steps(dataset.pipeline.transforms)
-            return Reference(f"{library} alone", partial(run_steps, steps=steps), True)
+            return Reference(f"{library} alone", partial(run_steps, steps=steps), steps)
     names = {type(transform).__name__ for transform in dataset.pipeline.transforms}
     if not {"LoadImage", "RandomResizedCrop"} <= names:
         raise SystemExit(

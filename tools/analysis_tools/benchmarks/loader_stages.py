@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,13 +58,10 @@ def make_stages(
     Raises:
         SystemExit: No image can be read.
     """
-    from convnextv2.engine.seeded_dataset import SeededDataset
     from convnextv2.engine.seeding import SeededIndex
 
     good = _find_readable(dataset, images)
     indices = [SeededIndex(good[i % len(good)], 0, i) for i in range(images)]
-    size = LARGE_BATCH if reference.is_library else BATCH
-    batches = [indices[i : i + size] for i in range(0, images, size)]
     transforms = dataset.pipeline.transforms
     first = transforms.index(find_loader(dataset))
     stages = {reference.name: Stage(partial(reference.run, dataset, indices))}
@@ -71,15 +69,39 @@ def make_stages(
         name = "decoding" if i == first else f"decoding to {type(transform).__name__}"
         stages[name] = Stage(partial(run_steps, dataset, indices, transforms[: i + 1]))
     stages["decoding and transforms"] = Stage(partial(run_steps, dataset, indices, transforms))
+    size = BATCH if reference.steps is None else LARGE_BATCH
+    batches = [indices[i : i + size] for i in range(0, images, size)]
+    return stages | _batch(dataset, reference, batches, workers, make_batch)
+
+
+def _batch(
+    dataset: "BaseDataset",
+    reference: Reference,
+    batches: list[list],
+    workers: list[int],
+    make_batch: Callable[[list], Any],
+) -> dict[str, Stage]:
+    """Through the data set to batches, in this process and in others; there a library's, too."""
+    from mmengine.dataset import Compose
+
+    from convnextv2.engine.seeded_dataset import SeededDataset
+
     seeded = SeededDataset(dataset)
 
     def collate() -> None:
         for batch in batches:
             make_batch([seeded[index] for index in batch])
 
-    stages["data set to batch, one process"] = Stage(collate)
+    stages = {"data set to batch, one process": Stage(collate)}
+    contestants = {"": seeded}
+    if reference.steps is not None:
+        library = copy(dataset)
+        library.pipeline = Compose(reference.steps)
+        contestants[f"{reference.name}, "] = SeededDataset(library)
     for number in workers:
-        stages[f"DataLoader, workers: {number}"] = _load(seeded, batches, number, make_batch)
+        for name, contestant in contestants.items():
+            stage = _load(contestant, batches, number, make_batch)
+            stages[f"{name}DataLoader, workers: {number}"] = stage
     return stages
 
 
