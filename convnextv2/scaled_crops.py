@@ -63,11 +63,14 @@ class ScaledCrop(NamedTuple):
         (height, width), (high, wide) = self.image_shape, self.scaled_shape
         columns = _Span.of(x0, x1, width / wide / factor, image.shape[1])
         rows = _Span.of(y0, y1, height / high / factor, image.shape[0])
+        if rows.keeps_size and columns.keeps_size:
+            # OpenCV copies what keeps its size, though it were to move by parts of a pixel.
+            rows = _Span(0, image.shape[0], rows.step, y0)
+            columns = _Span(0, image.shape[1], columns.step, x0)
         part = image[rows.start : rows.stop, columns.start : columns.stop]
-        if part.shape[:2] != self.shape or part.shape[:2] != self.scaled_shape:
-            # A window of the image has the whole image's scale, which sizes alone do not tell.
-            fx, fy = 1 / columns.step, 1 / rows.step
-            part = cv2.resize(part, None, fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
+        # A window of the image has the whole image's scale, which sizes alone do not tell.
+        fx, fy = 1 / columns.step, 1 / rows.step
+        part = cv2.resize(part, None, fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
         part = part[rows.skipped :, columns.skipped :][: y1 - y0, : x1 - x0]
         return part if part.ndim == 3 else part[..., None]
 
@@ -108,6 +111,12 @@ class _Span(NamedTuple):
     skipped: int
     """Scaled pixels that are made before the crop begins."""
 
+    @property
+    def keeps_size(self) -> bool:
+        """Whether there are as many scaled pixels as pixels."""
+        pixels = self.stop - self.start
+        return round(pixels / self.step) == pixels
+
     @classmethod
     def of(cls, first: int, end: int, step: float, side: int) -> _Span:
         """For the scaled pixels from `first` to `end`, of an image of so many pixels.
@@ -118,7 +127,8 @@ class _Span(NamedTuple):
         # The first pixel of the crop must not ask for one before the start.
         latest = max(0, math.floor(first + 0.5 - 0.5 / step))
         edges = np.arange(latest + 1) * step
-        begin = int(np.flatnonzero(np.abs(edges - np.rint(edges)) <= _PHASE)[-1])
+        near = np.abs(edges - np.rint(edges)) <= min(_PHASE, step / 4)
+        begin = int(np.flatnonzero(near)[-1])
         return cls(round(begin * step), min(side, math.ceil(end * step) + 1), step, first - begin)
 
 

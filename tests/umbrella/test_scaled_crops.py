@@ -19,6 +19,8 @@ CASES = [  # image, scaled image, window
     ((20, 20), (500, 500), (250, 250, 500, 500)),  # one pixel of the image is many
     ((300, 300), (299, 301), (290, 200, 301, 299)),  # edges meet nowhere but at the start
     ((3, 200), (1, 50), (7, 0, 50, 1)),
+    ((223, 80), (225, 80), (30, 130, 40, 158)),  # a part of as many pixels, between pixels
+    ((13, 2), (1500, 200), (0, 865, 200, 1500)),  # a part of a pixel is a scaled pixel
 ]
 
 
