@@ -27,7 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="measure on so many generated JPEG files in place of the config's data set: 500 x 375 "
         "and about 115 kB each, for detection 640 x 480 and 155 kB with seven objects, for "
-        "segmentation 640 x 480 and 45 kB with label masks",
+        "segmentation 640 x 480 and 50 kB with label masks",
     )
     command.add_argument("--images", type=whole(1), default=400, help="read so many in each round")
     command.add_argument(
