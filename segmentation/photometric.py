@@ -8,6 +8,7 @@ import numpy as np
 from mmseg.datasets.transforms import PhotoMetricDistortion
 from numpy import random
 
+from convnextv2.planes import unmirror
 from convnextv2.registry import TRANSFORMS
 
 _VALUES = np.arange(256, dtype=np.uint8)
@@ -22,7 +23,7 @@ class SegPhotoMetricDistortion(PhotoMetricDistortion):
 
     def transform(self, results: dict) -> dict:
         """Change the colours of ``img``."""
-        results["img"] = _to_contiguous(results["img"])
+        results["img"] = unmirror(results["img"])
         return super().transform(results)
 
     def convert(self, img: np.ndarray, alpha: float = 1, beta: float = 0) -> np.ndarray:
@@ -38,15 +39,3 @@ class SegPhotoMetricDistortion(PhotoMetricDistortion):
         table = ((_VALUES.astype(int) + turn) % 180).astype(np.uint8)
         hsv[..., 0] = cv2.LUT(hsv[..., 0], table)
         return mmcv.hsv2bgr(hsv)
-
-
-def _to_contiguous(image: np.ndarray) -> np.ndarray:
-    """The same pixels, one after the other in memory.
-
-    `RandomFlip` leaves a view that runs backwards. OpenCV would have numpy copy it for each of its
-    calls, pixel by pixel.
-    """
-    for axis, code in ((0, 0), (1, 1)):
-        if image.strides[axis] < 0:
-            image = cv2.flip(np.flip(image, axis), code)
-    return np.ascontiguousarray(image)

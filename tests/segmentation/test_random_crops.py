@@ -111,6 +111,27 @@ def test_the_distribution_of_labels_and_pixels_is_mmsegs(images):
         assert np.abs(shares[0] - shares[1]).max() < 1.95 * np.sqrt(2 / 200)
 
 
+def test_the_rest_of_a_pipeline_takes_what_comes(images):
+    """Mirrored, coloured and packed, as a model gets them."""
+    flip = {"type": "RandomFlip", "prob": 0.5}
+    rest = [flip, {"type": "PhotoMetricDistortion"}, {"type": "PackSegInputs"}]
+    expected_steps = build([*theirs(cat_max_ratio=0.75), *rest])
+    rest = [
+        flip,
+        *({"type": f"convnextv2.{n}"} for n in ("SegPhotoMetricDistortion", "PackLabelMask")),
+    ]
+    steps = build([*ours(cat_max_ratio=0.75), *rest])
+    for seed in SEEDS:
+        expected, got = (draw(pipeline, images[0], seed) for pipeline in (expected_steps, steps))
+        assert got["inputs"].is_contiguous()
+        assert got["inputs"].shape == expected["inputs"].shape
+        # What is drawn smaller was averaged before, and contrast is enhanced.
+        assert (got["inputs"].int() - expected["inputs"].int()).abs().float().mean() < 5
+        sample, wanted = got["data_samples"], expected["data_samples"]
+        assert sample.metainfo == wanted.metainfo
+        assert (sample.gt_sem_seg.data == wanted.gt_sem_seg.data).all()
+
+
 def test_an_image_of_another_size_than_its_labels_is_named(images):
     other = {**images[0], "seg_map_path": images[0]["seg_map_path"].replace("0.png", "odd.png")}
     cv2.imwrite(other["seg_map_path"], np.zeros((60, 160), np.uint8))

@@ -17,7 +17,7 @@ train_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='convnextv2.SegPhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    dict(type='convnextv2.PackLabelMask'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),

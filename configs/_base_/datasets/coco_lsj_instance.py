@@ -14,7 +14,7 @@ train_pipeline = [
     dict(type='convnextv2.LoadObjects', with_mask=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='convnextv2.PackObjects'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),

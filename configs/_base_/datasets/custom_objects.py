@@ -7,7 +7,7 @@ train_pipeline = [
     # Images and crops without an object teach what is none.
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='convnextv2.PackObjects'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr'),

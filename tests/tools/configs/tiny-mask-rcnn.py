@@ -36,7 +36,7 @@ train_pipeline = [
     # A coarse filter, so that some crops are given up and others drawn in their place.
     dict(type="FilterAnnotations", min_gt_bbox_wh=(6, 6)),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PackDetInputs"),
+    dict(type="convnextv2.PackObjects"),
 ]
 test_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),

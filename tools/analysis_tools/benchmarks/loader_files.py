@@ -33,7 +33,8 @@ def generate(entry: dict, folder: Path, count: int) -> dict:
     if is_a(found, "mmseg.datasets.basesegdataset.BaseSegDataset"):
         _write_label_masks(folder, count)
         prefix = {"img_path": "images", "seg_map_path": "labels"}
-        places = {"ann_file": "", "data_prefix": prefix, "indices": None, "metainfo": None}
+        suffixes = {"img_suffix": ".jpg", "seg_map_suffix": ".png"}
+        places = {"ann_file": "", "data_prefix": prefix, "indices": None, **suffixes}
         return {**entry, "data_root": str(folder), **places}
     _write_classes(folder, count)
     labelled = is_a(found, "convnextv2.pretrain.supervised.folder.LabelledImages")

@@ -87,7 +87,9 @@ def list_library_steps(transforms: Sequence[Any]) -> list[Callable]:
                 first |= replace(transform)
                 break
         else:
-            rest.append(_COLOURS if is_a(type(transform), _COLOURS_OF_OURS) else transform)
+            others = (name for kind, name in _OTHERS.items() if is_a(type(transform), kind))
+            name = next(others, None)
+            rest.append({"type": name} if name else transform)
     steps = [first[part] for part in ("image", "labels", "resize", "crop") if part in first]
     return [TRANSFORMS.build(s) if isinstance(s, dict) else s for s in (*steps, *rest)]
 
@@ -122,8 +124,11 @@ def _resize(draw: Any) -> dict:
     return {"resize": {"type": "RandomResize", **options}}
 
 
-_COLOURS = {"type": "PhotoMetricDistortion"}
-_COLOURS_OF_OURS = "convnextv2.segmentation.photometric.SegPhotoMetricDistortion"
+_OTHERS = {
+    "convnextv2.segmentation.photometric.SegPhotoMetricDistortion": "PhotoMetricDistortion",
+    "convnextv2.detection.packing.PackObjects": "PackDetInputs",
+    "convnextv2.segmentation.packing.PackLabelMask": "PackSegInputs",
+}
 _REPLACEMENTS = {
     "convnextv2.images.LoadImage": _replace_reader,
     "convnextv2.detection.loading.LoadObjects": _replace_objects,
