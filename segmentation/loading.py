@@ -69,6 +69,8 @@ def read_labels(content: bytes) -> np.ndarray:
     if labels.ndim != 2:
         shape = " x ".join(map(str, labels.shape))
         raise ValueError(f"a label mask of {shape} values, expected one for each pixel")
+    if labels.dtype == np.uint8:
+        return labels
     whole = labels.astype(np.uint8)
     wrong = labels[whole != labels]
     if wrong.size:
