@@ -1,5 +1,6 @@
 """The network: layers, the backbone, checkpoints and layer-wise learning rates."""
 
+from .compiled import CompiledBlock
 from .convnextv2 import ARCHS, ConvNeXtV2
 from .grn import GRN, ResponseNorm
 from .layer_decay import LayerDecayOptimWrapperConstructor
@@ -24,6 +25,7 @@ __all__ = [
     "BatchGRN",
     "Block",
     "CBAMResponse",
+    "CompiledBlock",
     "ConvNeXtV2",
     "DropPath",
     "GRNVariant",

@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint as checkpoint_activations
 from convnextv2.registry import MODELS
 
 from .grn import GRN
-from .layers import Block, LayerNorm2d, Maker, init_weights
+from .layers import Block, LayerNorm2d, Maker, init_weights, resolve
 from .pretrained import load_pretrained
 
 # Paper, A.1: depths and the width of the first stage, which doubles from stage to stage.
@@ -62,6 +62,7 @@ class ConvNeXtV2(BaseModule):
         response_norm: Makes what stands between a block's linear layers, see `Block`: a class, or
             in a config ``dict(type='convnextv2.GRNVariant', residual=False)``.
         layer_scale: Makes what scales a block's residual branch, likewise.
+        block: Makes the blocks, likewise: ``convnextv2.CompiledBlock`` trains faster.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
             `engine/weights.py`; the other arguments of `load_pretrained` can be added, such as
             ``prefix='state_dict_ema'`` for a file that holds the network more than once.
@@ -81,6 +82,7 @@ class ConvNeXtV2(BaseModule):
         with_cp: bool = False,
         response_norm: Maker = GRN,
         layer_scale: Maker = nn.Identity,
+        block: Maker = Block,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -103,11 +105,12 @@ class ConvNeXtV2(BaseModule):
             conv = nn.Conv2d(dims[i], dims[i + 1], kernel_size=2, stride=2)
             self.downsample_layers.append(nn.Sequential(_norm(dims[i]), conv))
 
+        make_block = resolve(block)
         total = sum(self.depths)
         rates = iter([drop_path_rate * k / max(total - 1, 1) for k in range(total)])
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *(Block(dim, next(rates), response_norm, layer_scale) for _ in range(depth))
+                *(make_block(dim, next(rates), response_norm, layer_scale) for _ in range(depth))
             )
             for dim, depth in zip(dims, self.depths, strict=True)
         )

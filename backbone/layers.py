@@ -6,7 +6,7 @@ some pixels exist, features are *rows* (B, N, C) with N pixels of each image.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Size, Tensor, nn
@@ -14,13 +14,25 @@ from torch import Size, Tensor, nn
 from convnextv2.engine.types import find_class
 from convnextv2.registry import MODELS
 
+from .depthwise import DepthwiseConv2d
 from .grn import GRN, Convolve, ResponseNorm
 
 # What makes a module: its class, its name in the registry, or a config of its name and options.
 Maker = Callable[..., nn.Module] | str | Mapping
 
 
-class LayerNorm2d(nn.LayerNorm):
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm over the last axis, in mixed precision in the dtype of its parameters.
+
+    So does autocast on GPUs. On CPUs it would stay in bfloat16, in which torch 2.13 sums the
+    gradients of weight and bias, over thousands of pixels: most of them are lost.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
+
+
+class LayerNorm2d(LayerNorm):
     """LayerNorm over the channels of each pixel of a map (B, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,6 +71,8 @@ class Block(nn.Module):
         layer_scale: Makes what scales the residual branch of so many channels: in V2 nothing.
     """
 
+    convolution: ClassVar[type[DepthwiseConv2d]] = DepthwiseConv2d
+
     def __init__(
         self,
         dim: int,
@@ -67,8 +81,8 @@ class Block(nn.Module):
         layer_scale: Maker = nn.Identity,
     ) -> None:
         super().__init__()
-        self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.dwconv = self.convolution(dim, kernel_size=7)
+        self.norm = LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
         self.grn: ResponseNorm = resolve(response_norm)(4 * dim)
         self.pwconv2 = nn.Linear(4 * dim, dim)

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from convnextv2.backbone import GRN, Block, DropPath, LayerNorm2d
+from convnextv2.backbone.layers import LayerNorm
 
 
 def test_grn_of_hand_made_numbers():
@@ -123,3 +124,17 @@ def test_drop_path_drops_whole_images_and_keeps_the_mean():
     assert values[:, 0].unique().tolist() == [0.0, pytest.approx(4 / 3)]
     assert y.mean().item() == pytest.approx(1, abs=0.05)
     assert torch.equal(drop.eval()(y), y)
+
+
+def test_mixed_precision_keeps_the_gradients_of_norms():
+    """Summed in bfloat16 over 20,000 pixels, most of them would be lost."""
+    norm = LayerNorm(8, eps=1e-6)
+    torch.manual_seed(0)
+    x, grad = torch.randn(20000, 8), torch.rand(20000, 8)
+    wanted = torch.autograd.grad(norm(x), tuple(norm.parameters()), grad)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x.bfloat16())
+    for got, expected in zip(
+        torch.autograd.grad(y, tuple(norm.parameters()), grad.to(y.dtype)), wanted, strict=True
+    ):
+        assert (got - expected).norm() < 0.01 * expected.norm()

@@ -42,7 +42,8 @@ def test_figures_of_a_small_run(tmp_path):
     status, output = run(tmp_path, "analysis_tools/benchmark.py", "backbone", *args)
     assert status == 0, output
     (content,) = json.loads((tmp_path / "figures.json").read_text())
-    figures = {f["name"]: f for f in content["figures"]}
+    # In bfloat16 too, where the machine computes with it.
+    figures = {f["name"]: f for f in content["figures"] if not f["name"].endswith(", bf16")}
     assert set(figures) == {"plain", "this project", "this project, V1 blocks"}
     assert all(value > 0 for f in figures.values() for key, value in f.items() if key != "name")
     # Memory does not depend on how busy the machine is.
@@ -127,6 +128,7 @@ def test_figures_of_pretraining(tmp_path):
     assert status == 0, output
     assert "packed: predictions differ from dense's by" in output
     (content,) = json.loads((tmp_path / "figures.json").read_text())
-    figures = {f["name"]: f for f in content["figures"]}
+    # In bfloat16 too, where the machine computes with it.
+    figures = {f["name"]: f for f in content["figures"] if not f["name"].endswith(", bf16")}
     assert set(figures) == {"dense", "packed"}
     assert figures["packed"]["train_peak_mb"] < 0.75 * figures["dense"]["train_peak_mb"]

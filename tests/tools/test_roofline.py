@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from convnextv2.backbone import Block
 from convnextv2.engine.errors import InputError
 from convnextv2.pretrain import FCMAE
-from convnextv2.tools.analysis_tools.benchmarks import roofline
+from convnextv2.tools.analysis_tools.benchmarks import roofline, roofline_compiled
+from convnextv2.tools.analysis_tools.benchmarks.roofline_compiled import CountedBlock
 from convnextv2.tools.analysis_tools.benchmarks.roofline_counter import (
     TrafficCounter,
     bfloat16_as_on_gpu,
@@ -110,6 +113,43 @@ def test_a_step_of_pretraining_is_counted_without_values(encoder):
     steps = 4 * sum(1 for _ in build().parameters())  # a counter for each
     # Weights, moments: read and written; gradients read.
     assert found["AdamW"].moved == pytest.approx(28 * number, abs=3 * steps)
+
+
+def test_compiled_blocks_compute_the_same_and_move_less():
+    def build(block):
+        return lambda: FCMAE(
+            {"type": "convnextv2.ConvNeXtV2", "arch": ARCH, "block": block}, decoder_dim=32
+        )
+
+    eager, compiled = (
+        roofline.count_step(build(block), roofline.fcmae_losses, (2, 64, 64))
+        for block in (Block, CountedBlock)
+    )
+    for step in ("inference", "forward", "backward", "AdamW"):
+        assert compiled[step].flops == eager[step].flops
+    for step in ("forward", "backward"):
+        assert compiled[step].moved < eager[step].moved
+        assert compiled[step].launches < eager[step].launches
+        assert compiled[step].kernels["fused"]
+        assert not eager[step].kernels["fused"]
+    assert compiled["AdamW"] == eager["AdamW"]
+    assert compiled["inference"] == eager["inference"]
+
+
+def test_a_plan_is_counted_by_hand():
+    """Two products of elements are one kernel; a matrix product is its own."""
+
+    def function(a, b):
+        return (a * 2 + 1) @ b
+
+    mode = FakeTensorMode()
+    with mode:
+        a, b = torch.empty(10, 3), torch.empty(3, 4)
+        graph = make_fx(function, tracing_mode="real")(a, b)
+    plan = roofline_compiled.plan(graph, [a, b], is_backward=False)
+    assert plan.kernels == {"fused": 1, "extern_kernels.mm": 1}
+    assert plan.moved == 4 * (30 + 30 + 30 + 12 + 40)
+    assert plan.flops == 2 * 10 * 3 * 4
 
 
 def test_the_command_writes_what_it_shows_and_refuses_what_it_cannot_count(tmp_path, capsys):

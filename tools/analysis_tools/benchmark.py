@@ -8,7 +8,13 @@ from dataclasses import asdict
 from convnextv2.engine.cli import add_debug, make_parser, run, whole
 from convnextv2.engine.errors import InputError
 from convnextv2.engine.outputs import check_file
-from convnextv2.tools.analysis_tools.benchmarks import exported, loader, roofline, tiles
+from convnextv2.tools.analysis_tools.benchmarks import (
+    exported,
+    loader,
+    roofline,
+    tiles,
+    whole_models,
+)
 from convnextv2.tools.analysis_tools.benchmarks.measuring import machine, measure, show
 
 # Name of the command and of benchmarks/NAME.py: what it compares, batch, height and width.
@@ -17,7 +23,14 @@ COMMANDS = {
     "classifier": ("the classifier against other implementations", 8, (224, 224)),
     "fcmae": ("a pre-training step with each of the encoders", 16, (224, 224)),
 }
-OTHERS = {"loader": loader, "exported": exported, "tiles": tiles, "roofline": roofline}
+OTHERS = {
+    "loader": loader,
+    "exported": exported,
+    "tiles": tiles,
+    "roofline": roofline,
+    "detector": whole_models,
+    "segmentor": whole_models,
+}
 
 
 def main() -> None:
@@ -50,6 +63,11 @@ def main() -> None:
     command = commands.add_parser("roofline", help="bytes, operations and launches, counted")
     roofline.add_arguments(command)
     add_debug(command)
+    for kind, library in (("detector", "mmdet"), ("segmentor", "mmseg")):
+        text = f"a whole model of {library} with different backbones, and its parts"
+        command = commands.add_parser(kind, help=text)
+        whole_models.add_arguments(command, kind)
+        add_debug(command)
     args = parser.parse_args()
     if getattr(args, "json", None):
         check_file(args.json, "--json")

@@ -5,13 +5,13 @@ channels-first convolutions and norms, GRN as its formula stands.
 """
 
 from itertools import pairwise
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnextv2.backbone import ARCHS, GRN, ConvNeXtV2, LayerScale, NoResponseNorm
+from convnextv2.backbone import ARCHS, GRN, CompiledBlock, ConvNeXtV2, LayerScale, NoResponseNorm
+from convnextv2.engine.cpu_amp import computes_bfloat16
 from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
 
 REFERENCE = "plain"
@@ -22,7 +22,7 @@ def make_contestants(
 ) -> tuple[list[Contestant], list[str]]:
     """Every network that can be had here, on the GPU if there is one.
 
-    On a GPU each is measured in bfloat16 autocast too, and ours also compiled.
+    Where bfloat16 is computed, each is measured in mixed precision too.
 
     Returns:
         (contestants, a line for each that cannot be had)
@@ -38,12 +38,8 @@ def make_contestants(
             absent.append(f"left out: {name}: {error}")
             continue
         contestants.append(contestant(name, network, images))
-        if device.type == "cuda":
+        if device.type == "cuda" or computes_bfloat16():
             contestants.append(contestant(f"{name}, bf16", network, images, bf16=True))
-            if name.startswith("this"):
-                compiled = cast("nn.Module", torch.compile(network))
-                name = f"{name}, bf16, compiled"
-                contestants.append(contestant(name, compiled, images, bf16=True))
     return contestants, absent
 
 
@@ -120,17 +116,22 @@ class PlainConvNeXtV2(nn.Module):
             for dim, depth in zip(dims, depths, strict=True)
         )
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         maps = []
         for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
             x = stage(downsample(x))
             maps.append(x)
-        return maps
+        return tuple(maps)
 
 
 def build_this(arch: str) -> nn.Module:
     """Our backbone; without output norms, which the peers do not have."""
     return ConvNeXtV2(arch, output_norm=False)
+
+
+def build_compiled(arch: str) -> nn.Module:
+    """Our backbone with compiled blocks."""
+    return ConvNeXtV2(arch, output_norm=False, block=CompiledBlock)
 
 
 def build_v1(arch: str) -> nn.Module:
@@ -171,6 +172,7 @@ def build_mmpretrain(arch: str) -> nn.Module:
 BUILDERS = {
     REFERENCE: PlainConvNeXtV2,
     "this project": build_this,
+    "compiled": build_compiled,
     "this project, V1 blocks": build_v1,
     "transformers": TransformersMaps,
     "timm": build_timm,

@@ -5,10 +5,17 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from convnextv2.backbone import Block, CompiledBlock
+from convnextv2.engine.cpu_amp import computes_bfloat16
 from convnextv2.pretrain import ENCODERS, FCMAE
 from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
 
 REFERENCE = "dense"
+# Name, encoder and blocks.
+KINDS = [
+    *((encoder, encoder, Block) for encoder in ENCODERS),
+    ("compiled packed", "packed", CompiledBlock),
+]
 
 
 def make_contestants(
@@ -16,7 +23,7 @@ def make_contestants(
 ) -> tuple[list[Contestant], list[str]]:
     """FCMAE with every encoder that can be had here, with the same weights, images and masks.
 
-    On a GPU each is measured in bfloat16 autocast too.
+    Where bfloat16 is computed, each is measured in mixed precision too.
 
     Returns:
         (contestants, lines about how far their predictions are apart and who is left out)
@@ -25,22 +32,23 @@ def make_contestants(
     torch.manual_seed(0)
     images = torch.randn(batch, 3, *shape, device=device)
     notes, contestants, predictions = [], [], {}
-    for encoder in ENCODERS:
+    for name, encoder, block in KINDS:
         if encoder == "minkowski" and find_spec("MinkowskiEngine") is None:
             notes.append("left out: minkowski: not installed, see `make minkowski`")
             continue
         torch.manual_seed(1)
-        model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": arch}, encoder).to(device)
+        model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": arch, "block": block}, encoder)
+        model = model.to(device)
         mask = model.draw_mask(images, torch.arange(batch))
         with torch.no_grad():
-            predictions[encoder] = model(images, mask)
-        contestants.append(_contestant(encoder, model, images, mask))
-        if device.type == "cuda":
-            contestants.append(_contestant(f"{encoder}, bf16", model, images, mask, bf16=True))
-    for encoder, prediction in predictions.items():
-        if encoder != REFERENCE:
+            predictions[name] = model(images, mask)
+        contestants.append(_contestant(name, model, images, mask))
+        if device.type == "cuda" or computes_bfloat16():
+            contestants.append(_contestant(f"{name}, bf16", model, images, mask, bf16=True))
+    for name, prediction in predictions.items():
+        if name != REFERENCE:
             difference = (prediction - predictions[REFERENCE]).abs().max()
-            notes.append(f"{encoder}: predictions differ from {REFERENCE}'s by {difference:.1e}")
+            notes.append(f"{name}: predictions differ from {REFERENCE}'s by {difference:.1e}")
     return contestants, notes
 
 

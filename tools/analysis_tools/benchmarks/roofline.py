@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=whole(1), default=64)
     parser.add_argument("--shape", nargs=2, type=whole(1), default=(224, 224), metavar=("H", "W"))
     parser.add_argument("--float32", action="store_true", help="not bfloat16 by autocast")
+    parser.add_argument(
+        "--compiled", action="store_true", help="blocks that train are `convnextv2.CompiledBlock`"
+    )
     parser.add_argument("--bandwidth", type=float, default=3.0, help="TB/s; 3.0 of an H100")
     parser.add_argument("--flops", type=float, default=790.0, help="TFLOP/s of matrix products")
     parser.add_argument("--kernels", action="store_true", help="also the kernels that move most")
@@ -65,24 +68,44 @@ def make_steps(args: argparse.Namespace) -> Iterator[tuple[str, tuple]]:
     from convnextv2.pretrain import FCMAE
 
     size = (args.batch, *args.shape)
+    block = _block(args.compiled)
     if args.network == "fcmae":
         for encoder in ENCODERS:
-            backbone = {"type": "convnextv2.ConvNeXtV2", "arch": args.arch}
+            backbone = {"type": "convnextv2.ConvNeXtV2", "arch": args.arch, "block": block}
 
             def build(encoder: str = encoder, backbone: dict = backbone) -> FCMAE:
                 return FCMAE(backbone, encoder)
 
             yield encoder, (build, fcmae_losses, size, args.float32)
     elif args.network == "backbone":
-        yield "backbone", (lambda: ConvNeXtV2(args.arch), backbone_losses, size, args.float32)
+        yield (
+            "backbone",
+            (
+                lambda: ConvNeXtV2(args.arch, block=block),
+                backbone_losses,
+                size,
+                args.float32,
+            ),
+        )
     else:
         cfg = read_model(args.network)
+        cfg.model.backbone.block = block
         init_default_scope(cfg.get("default_scope", "mmengine"))
 
         def build_config() -> "BaseModel":
             return MODELS.build(cfg.model)
 
         yield cfg.model.type, (build_config, dense_losses, size, args.float32)
+
+
+def _block(compiled: bool) -> type:
+    from convnextv2.backbone import Block
+
+    if not compiled:
+        return Block
+    from convnextv2.tools.analysis_tools.benchmarks.roofline_compiled import CountedBlock
+
+    return CountedBlock
 
 
 def read_model(config: str) -> Any:
@@ -236,7 +259,8 @@ def show(args: argparse.Namespace, rows: dict, figures: Sequence[dict]) -> None:
     size = " x ".join(map(str, (args.batch, *args.shape)))
     kind = "float32" if args.float32 else "bfloat16"
     name = args.network if args.network.endswith(".py") else f"{args.network} {args.arch}"
-    table = Table(title=f"{name}, {size}, {kind}, eager, counted")
+    how = "blocks compiled" if args.compiled else "eager"
+    table = Table(title=f"{name}, {size}, {kind}, {how}, counted")
     for column in ("network", "step"):
         table.add_column(column, no_wrap=True)
     for column in ("MB / image", "GFLOP / image", "launches", "img/s, bytes", "img/s, FLOPs"):

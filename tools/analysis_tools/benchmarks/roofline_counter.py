@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+import convnextv2.backbone  # noqa: F401  which has operations of its own
+
 aten = torch.ops.aten
 # They give memory and write nothing.
 ALLOCATE = {aten.empty, aten.new_empty, aten.empty_like, aten.empty_strided, aten.new_empty_strided}
@@ -31,6 +33,8 @@ OVERWRITE |= {aten.zeros_like, aten.ones_like, aten.full_like}
 PICK = {aten.index_select, aten.index, aten.gather, aten.embedding}
 # Of their first argument they write as much as their last one holds.
 PLACE = {aten.index_copy_, aten.index_put_, aten._index_put_impl_, aten.scatter_}
+# Of (output's gradient, input, weight, ..., which gradients are wanted).
+CONVOLUTION_BACKWARD = {aten.convolution_backward, torch.ops.convnextv2.depthwise_backward}
 
 
 @dataclass
@@ -135,7 +139,7 @@ def _moved(func: Any, args: tuple, inputs: list[Tensor], outputs: list[Tensor]) 
 
 def _operations(func: Any, args: tuple, kwargs: dict, out: Any) -> int:
     """Floating-point operations of matrix products and convolutions; of others 0."""
-    if func.overloadpacket is aten.convolution_backward:
+    if func.overloadpacket in CONVOLUTION_BACKWARD:
         # torch counts a grouped one as if each channel met all others.
         grad, _, weight = args[:3]
         return sum(args[-1][:2]) * 2 * grad.numel() * weight[0].numel()
