@@ -80,8 +80,10 @@ def leave_out_colour_steps(cfg: "Config") -> None:
     scope = cfg.get("default_scope")
     said: dict[str, None] = {}
     for pipeline in _pipelines(cfg):
-        load = pipeline[0]  # asked first what it gives, which needs no class to be found
-        if _gives_colours(load) or not _is(load, scope, LOADER):
+        if any(map(_gives_colours, pipeline)):  # asked first, which needs no class to be found
+            continue
+        load = next((step for step in pipeline if _is(step, scope, LOADER)), None)
+        if load is None:
             continue
         task = find_task(cfg)
         names = _drop(pipeline, scope, task.colour_steps) if task else []
@@ -90,8 +92,8 @@ def leave_out_colour_steps(cfg: "Config") -> None:
         print_log(text, logger="current", level=logging.WARNING)
 
 
-def _gives_colours(load: dict) -> bool:
-    return (load.get("in_channels", 3), load.get("dtype")) == (3, "uint8")
+def _gives_colours(step: dict) -> bool:
+    return (step.get("in_channels", 3), step.get("dtype")) == (3, "uint8")
 
 
 def _about(load: dict) -> str:

@@ -138,12 +138,12 @@ def _draw_training(
     """Training samples after augmentation with their annotations, and the classes' colours."""
     from mmengine.registry import DATASETS
 
-    from convnextv2.images import as_bgr
+    from convnextv2.images import LoadImage, as_bgr
 
     with redirect_stdout(io.StringIO()):  # pycocotools tells of its index
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
     first: Any = next(walk_built_datasets(dataset))
-    load = first.pipeline.transforms[0]
+    load = next((t for t in first.pipeline.transforms if isinstance(t, LoadImage)), None)
     classes = dataset.metainfo["classes"]
     palette = complete_palette(dataset.metainfo.get("palette"), len(classes))
     tiles = []

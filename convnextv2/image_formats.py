@@ -15,17 +15,28 @@ from typing import Any, Literal, TypeVar
 import cv2
 import numpy as np
 import tifffile
+from PIL import Image
 
 # libjpeg's words about damage; others, as about a camera's odd header, do not concern the pixels.
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Bogus marker", "Inconsistent progression")
 _COLOURS = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+_JPEG = b"\xff\xd8\xff"
+_ORIENTATION = 0x112  # EXIF's
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Start of frame; C4, C8 and CC are other markers.
 _JPEG_FRAMES = {0xC0 + i for i in range(16)} - {0xC4, 0xC8, 0xCC}
+# BGR; OpenCV 4 has no such flags for RGB.
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 _Result = TypeVar("_Result")
 
 
-def decode(content: bytes, in_channels: int, rgb: bool, max_pixels: int) -> np.ndarray:
+def decode(
+    content: bytes, in_channels: int, rgb: bool, max_pixels: int, reduction: int = 1
+) -> np.ndarray:
     """Decode a JPEG, PNG, WebP, BMP, TIFF or npy file.
 
     Args:
@@ -33,6 +44,8 @@ def decode(content: bytes, in_channels: int, rgb: bool, max_pixels: int) -> np.n
         in_channels: 3: grey images come as three channels, alpha is dropped; else as in the file.
         rgb: The order of colours in PNG, JPEG, WebP, BMP and colour TIFFs; False: BGR.
         max_pixels: Larger images are not decoded.
+        reduction: 2, 4 or 8: a JPEG of three channels may come with sides divided by it, rounded
+            up, its pixels averages; others come whole.
 
     Returns:
         (H, W) or (H, W, C) as the decoder gives it, of any type.
@@ -40,6 +53,8 @@ def decode(content: bytes, in_channels: int, rgb: bool, max_pixels: int) -> np.n
     Raises:
         ValueError: It is none of these, damaged, or too large.
     """
+    if content.startswith(_JPEG):
+        return _read_jpeg(content, in_channels, rgb, max_pixels, reduction)
     for magic, read in _READERS.items():
         if content.startswith(magic):
             return read(content, in_channels, rgb, max_pixels)
@@ -81,17 +96,38 @@ def _check_png_chunks(content: bytes) -> None:
     raise ValueError("truncated, or no image")
 
 
-def _read_jpeg(content: bytes, *args: Any) -> np.ndarray:
+def _read_jpeg(
+    content: bytes, in_channels: int, rgb: bool, max_pixels: int, reduction: int
+) -> np.ndarray:
+    size = _find_jpeg_size(content)
+    whole = reduction == 1 or in_channels != 3
+    # Of an image that is turned, the last blocks, of which a part is no image, would come first.
+    if whole or (any(side % reduction for side in size) and _is_turned(content)):
+        return _decode_checked(content, *size, in_channels, rgb, max_pixels)
+    check_pixels(*size, max_pixels)
+    image = _decode_heard(content, _REDUCED[reduction])
+    return _turn(image) if rgb else image
+
+
+def _find_jpeg_size(content: bytes) -> tuple[int, int]:
     start = 2
     while start + 9 <= len(content):
         start += 1 if content[start] != 0xFF or content[start + 1] == 0xFF else 0
         marker = content[start + 1]
         if content[start] == 0xFF and marker in _JPEG_FRAMES:
-            height, width = (_number(content, start + i, start + i + 2) for i in (5, 7))
-            return _decode_checked(content, height, width, *args)
+            return _number(content, start + 5, start + 7), _number(content, start + 7, start + 9)
         if content[start] == 0xFF and marker != 0xFF:
             start += 2 + _number(content, start + 2, start + 4)
     raise ValueError("truncated, or no image")
+
+
+def _is_turned(content: bytes) -> bool:
+    """Whether the EXIF of a JPEG asks for its pixels to be turned or mirrored."""
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            return file.getexif().get(_ORIENTATION, 1) != 1
+    except Exception:  # Pillow's, of headers that it cannot read
+        return True
 
 
 def _read_bmp(content: bytes, *args: Any) -> np.ndarray:
@@ -219,7 +255,6 @@ def _read_array(content: bytes, in_channels: int, rgb: bool, max_pixels: int) ->
 
 
 _READERS: dict[bytes, Callable[..., np.ndarray]] = {
-    b"\xff\xd8\xff": _read_jpeg,
     _PNG: _read_png,
     b"RIFF": _read_webp,
     b"BM": _read_bmp,
@@ -242,6 +277,12 @@ def _decode_checked(
     check_pixels(height, width, max_pixels)
     colour = cv2.IMREAD_COLOR_RGB if rgb else cv2.IMREAD_COLOR_BGR
     flag = colour | cv2.IMREAD_ANYDEPTH if in_channels == 3 else cv2.IMREAD_UNCHANGED
+    image = _decode_heard(content, flag)
+    return _turn(image) if rgb and image.shape[2:] == (4,) else image
+
+
+def _decode_heard(content: bytes, flag: int) -> np.ndarray:
+    """What OpenCV makes of a file; the damage that it writes to standard error is an error."""
     image, words = _listen(lambda: cv2.imdecode(np.frombuffer(content, np.uint8), flag))
     if image is None:
         raise ValueError("truncated, or no image")
@@ -250,7 +291,7 @@ def _decode_checked(
         raise ValueError(damage[0])
     if words:
         os.write(2, words.encode())
-    return _turn(image) if rgb and image.shape[2:] == (4,) else image
+    return image
 
 
 def _turn(image: np.ndarray) -> np.ndarray:

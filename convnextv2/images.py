@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from convnextv2.files import printable
 from convnextv2.image_formats import decode
 from convnextv2.registry import TRANSFORMS
+from convnextv2.scaled_crops import KEY, ScaledCrop
 
 DTYPES = ("uint8", "uint16", "float32")
 
@@ -28,6 +29,9 @@ class LoadImage:
     (H, W, C) are told apart by their content. Palettes become colours, CMYK becomes RGB, and
     images of three channels are turned as their EXIF says. ``img_shape`` and ``ori_shape`` are
     set too, so that the transforms of mmcv, mmdet and mmseg can follow.
+
+    Where a transform before it has drawn a `ScaledCrop`, that is all that ``img`` becomes: cut out
+    of the image and scaled, of a JPEG that is decoded at a reduced size where that suffices.
 
     Values are ``uint8``, ``uint16`` or ``float32``, in every format by one rule: booleans become
     0 and 255, and other types of numbers become float32, unscaled.
@@ -78,7 +82,9 @@ class LoadImage:
             if not content:
                 raise ValueError("the file is empty")
             rgb = self.channel_order == "rgb"
-            image = decode(content, self.in_channels, rgb, self.max_pixels)
+            crop: ScaledCrop | None = results.get(KEY)
+            reduction = crop.reduction if crop else 1
+            image = decode(content, self.in_channels, rgb, self.max_pixels, reduction)
             image = self._check_shape(image)
             image = _to_numbers(image)
             if (image.dtype.name, self.dtype) == ("uint16", "uint8"):
@@ -87,13 +93,15 @@ class LoadImage:
                     "images like it: dtype='uint16' of LoadImage keeps them"
                 )
             image = _convert(image, self.dtype)
+            shape = crop.image_shape if crop else image.shape[:2]
+            image = crop.cut(image) if crop else image
         except MemoryError as error:
             raise UnreadableImageError(f"{printable(path)}: not enough memory for it") from error
         except (OSError, ValueError, cv2.error) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise UnreadableImageError(f"{printable(path)}: {reason}") from error
         results["img"] = np.ascontiguousarray(image)
-        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        results["img_shape"], results["ori_shape"] = image.shape[:2], shape
         return results
 
     def __repr__(self) -> str:

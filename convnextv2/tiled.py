@@ -25,6 +25,8 @@ TRIMMED = 16  # tiles after which free memory is given back, which costs as much
 _CROPS = (
     "mmdet.datasets.transforms.transforms.RandomCrop",
     "mmseg.datasets.transforms.transforms.RandomCrop",
+    "convnextv2.detection.loading.LargeScaleJitter",
+    "convnextv2.segmentation.random_crops.RandomLabelledCrop",
 )
 
 

@@ -2,7 +2,7 @@
 
 dataset=dict(
     type='convnextv2.TiledDetDataset', tile_size=640, overlap=96, pipeline=train_pipeline,
-    dataset=dict(type='CocoDataset', ..., pipeline=train_pipeline[:1]))
+    dataset=dict(type='CocoDataset', ..., pipeline=train_pipeline))
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TiledDataset(Dataset):
         empty_share: Tiles without any object, as a share of all; None: all of them.
 
     Raises:
-        InputError: The pipeline does not begin with `LoadImage`.
+        InputError: The pipeline has not one `LoadImage`.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class TiledDataset(Dataset):
         )
         self.tile_size, self.overlap = tile_size, overlap
         self.pipeline = Compose(pipeline)
-        load = self.pipeline.transforms[0] if self.pipeline.transforms else None
-        if not isinstance(load, LoadImage):
+        loaders = [step for step in self.pipeline.transforms if isinstance(step, LoadImage)]
+        if len(loaders) != 1:
             raise InputError(
-                f"{type(self).__name__}: pipeline must begin with convnextv2.LoadImage, which "
-                "reads parts of images"
+                f"{type(self).__name__}: pipeline needs one convnextv2.LoadImage, which reads "
+                "parts of images"
             )
-        self.load = load
+        self.load = loaders[0]
         self.places = self._choose(empty_share)
         self._kept: OrderedDict[int, tuple[Windows, Any]] = OrderedDict()
         self._process = os.getpid()

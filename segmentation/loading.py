@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
@@ -11,6 +12,7 @@ from convnextv2.files import printable
 from convnextv2.images import read_regular
 from convnextv2.registry import TRANSFORMS
 
+_VALUES = np.arange(256, dtype=np.uint8)
 _NPY = b"\x93NUMPY"
 
 
@@ -39,13 +41,16 @@ class LoadLabelMask(LoadAnnotations):
             raise InputError(f"{path}: {error}") from error
         if self.reduce_zero_label is None:
             self.reduce_zero_label = results["reduce_zero_label"]
+        table = _VALUES
         if self.reduce_zero_label:
             # 0 becomes 255, which is ignored and stays; the others become one less.
-            labels = np.where(labels == 255, 255, labels - np.uint8(1))
+            table = np.where(table == 255, table, table - np.uint8(1))
         if label_map := results.get("label_map"):
-            table = np.arange(256, dtype=np.uint8)
-            table[list(label_map)] = list(label_map.values())
-            labels = table[labels]
+            mapped = _VALUES.copy()
+            mapped[list(label_map)] = list(label_map.values())
+            table = mapped[table]
+        if table is not _VALUES:
+            labels = cv2.LUT(labels, table).reshape(labels.shape)
         results["gt_seg_map"] = labels
         results["seg_fields"].append("gt_seg_map")
 
@@ -64,6 +69,8 @@ def read_labels(content: bytes) -> np.ndarray:
     if labels.ndim != 2:
         shape = " x ".join(map(str, labels.shape))
         raise ValueError(f"a label mask of {shape} values, expected one for each pixel")
+    if labels.dtype == np.uint8:
+        return labels
     whole = labels.astype(np.uint8)
     wrong = labels[whole != labels]
     if wrong.size:

@@ -68,13 +68,12 @@ COCO_RECIPE = {
     "effective batch": 32,
     "auto_scale_lr": {"enable": True, "base_batch_size": 32},
     "train_cfg.max_epochs": 36,
-    "train_dataloader.dataset.pipeline.2": {
-        "type": "RandomResize",
+    "train_dataloader.dataset.pipeline.0": {
+        "type": "convnextv2.LargeScaleJitter",
         "scale": (1024, 1024),
         "ratio_range": (0.1, 2.0),
-        "keep_ratio": True,
+        "crop_size": (1024, 1024),
     },
-    "train_dataloader.dataset.pipeline.3.crop_size": (1024, 1024),
     "model.data_preprocessor.batch_augments.0.size": (1024, 1024),
     "model.test_cfg.rcnn.nms.type": "soft_nms",
     "optim_wrapper.paramwise_cfg.decay_rate": 0.95,  # one of .9, .95
@@ -99,7 +98,13 @@ ADE_RECIPE = {
     "effective batch": 16,
     "auto_scale_lr": {"enable": True, "base_batch_size": 16},
     "train_cfg.max_iters": 160_000,
-    "train_dataloader.dataset.pipeline.3.crop_size": (512, 512),
+    "train_dataloader.dataset.pipeline.1": {
+        "type": "convnextv2.RandomLabelledCrop",
+        "scale": (2048, 512),
+        "ratio_range": (0.5, 2.0),
+        "crop_size": (512, 512),
+        "cat_max_ratio": 0.75,
+    },
     "model.data_preprocessor.size": (512, 512),
     "tta_pipeline.1.transforms.0": [
         {"type": "Resize", "scale": scale, "keep_ratio": True}
@@ -128,8 +133,13 @@ ADE_RECIPE = {
 }
 # The 640 row: crops, images and windows 1.25 times as large.
 ADE_640 = {
-    "train_dataloader.dataset.pipeline.2.scale": (2560, 640),
-    "train_dataloader.dataset.pipeline.3.crop_size": (640, 640),
+    "train_dataloader.dataset.pipeline.1": {
+        "type": "convnextv2.RandomLabelledCrop",
+        "scale": (2560, 640),
+        "ratio_range": (0.5, 2.0),
+        "crop_size": (640, 640),
+        "cat_max_ratio": 0.75,
+    },
     "model.data_preprocessor.size": (640, 640),
     "val_dataloader.dataset.pipeline.1.scale": (2560, 640),
     "test_dataloader.dataset.pipeline.1.scale": (2560, 640),

@@ -151,7 +151,7 @@ def test_places_of_objects(name, by_child):
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         assert [metric.ann_file for metric in list_metrics(evaluator)] == ["/x/b.json"]
     assert cfg.val_evaluator.metric == (["bbox", "segm"] if name == BOTH else "bbox")
-    assert step(train, "LoadAnnotations").with_mask == (name == BOTH)
+    assert step(train, "LoadObjects").with_mask == (name == BOTH)
 
 
 def test_places_of_masks_and_images(by_child):
@@ -185,21 +185,19 @@ def test_image_size_and_scale(name, size):
         crop = step(train, "RandomResizedCrop")
         assert (crop.size, crop.scale) == ((height, width), (0.3, 0.7))
         return
-    resize = step(train, "RandomResize")
-    assert resize.ratio_range == (0.3, 0.7)
+    crop = step(train, "RandomLabelledCrop" if name == MASKS else "LargeScaleJitter")
+    assert crop.ratio_range == (0.3, 0.7)
     model = build(cfg)
     if name == MASKS:
-        assert (
-            step(train, "RandomCrop").crop_size == model.data_preprocessor.size == (height, width)
-        )
+        assert crop.crop_size == model.data_preprocessor.size == (height, width)
         assert model.test_cfg.crop_size == (height, width)
-        assert resize.scale == step(rest[0], "Resize").scale == (4 * width, 64)
+        assert crop.scale == step(rest[0], "Resize").scale == (4 * width, 64)
         with DefaultScope.overwrite_default_scope("mmseg"):
             tta = TRANSFORMS.build(cfg.tta_pipeline[1])
         assert tta.subroutines[0].transforms[0].scale == (3 * width, 48)
         return
-    assert resize.scale == step(rest[0], "Resize").scale == (width, height)
-    assert step(train, "RandomCrop").crop_size == (width, height)  # mmdet's order
+    assert crop.scale == step(rest[0], "Resize").scale == (width, height)
+    assert crop.crop_size == (width, height)  # mmdet's order
     assert model.data_preprocessor.batch_augments[0].size == (height, width)
 
 
@@ -233,7 +231,7 @@ def test_ignored_pixels_everywhere(by_child):
     cfg.model.decode_head.loss_decode[0].pop("_delete_", None)
     train, val, _ = datasets(cfg)
     assert train.ignore_index == val.ignore_index == 11
-    assert step(train, "RandomCrop").ignore_index == 11
+    assert step(train, "RandomLabelledCrop").ignore_index == 11
     model = build(cfg)
     assert model.decode_head.ignore_index == model.auxiliary_head.ignore_index == 11
     assert model.decode_head.loss_decode[1].ignore_index == 11

@@ -97,6 +97,23 @@ def test_tiles_hold_what_the_image_holds_there(data):
     assert found > 12
 
 
+def test_tiles_are_scaled_and_cropped_as_images_are(data):
+    jitter = {"type": "convnextv2.LargeScaleJitter", "scale": (64, 64), "crop_size": (64, 64)}
+    objects = {"type": "convnextv2.LoadObjects", "with_mask": True}
+    for ratio, size in ((1, 64), (0.5, 32)):
+        steps = [{**jitter, "ratio_range": (ratio, ratio)}, PIPELINE[0], objects, PIPELINE[2]]
+        for i in range(12):
+            whole, crop = (build(data, pipeline=p)[i] for p in (PIPELINE, steps))
+            assert crop["inputs"].shape == (3, size, size)
+            truth, found = (sample["data_samples"].gt_instances for sample in (whole, crop))
+            kept = truth.masks.masks.any((1, 2))
+            assert np.array_equal(
+                found.masks.masks, truth.masks.masks[kept, :: 64 // size, :: 64 // size]
+            )
+            if ratio == 1:
+                assert np.array_equal(crop["inputs"], whole["inputs"])
+
+
 def test_what_is_hardly_visible_is_left_out(data):
     tiles, masks = build(data, min_visible=0.5), data[2]
     for i in range(12):
@@ -129,7 +146,7 @@ def test_samples_do_not_depend_on_what_was_read_before(data):
 
 
 def test_another_loader_is_refused_with_the_next_step(data):
-    with pytest.raises(InputError, match=r"must begin with convnextv2\.LoadImage"):
+    with pytest.raises(InputError, match=r"needs one convnextv2\.LoadImage"):
         build(data, pipeline=PIPELINE[1:])
 
 

@@ -119,7 +119,7 @@ def test_entries_that_agree_and_those_that_nothing_rules_are_kept(read):
         "train_cfg = dict(val_interval=7)\n"
         "param_scheduler = [dict(type='LinearLR', end=77)]\n"
         "custom_hooks = [dict(type='EMAHook')]\n",
-        ["train_dataloader.dataset.pipeline.2.scale=(96,32)", "weights=a.pth"],
+        ["train_dataloader.dataset.pipeline.0.scale=(96,32)", "weights=a.pth"],
     )
     assert cfg.model.roi_head.bbox_head.fc_out_channels == 4
     assert cfg.model.backbone.drop_path_rate == 0.7
@@ -127,7 +127,7 @@ def test_entries_that_agree_and_those_that_nothing_rules_are_kept(read):
     assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == 7
     assert cfg.param_scheduler == [{"type": "LinearLR", "end": 77}]
     assert cfg.custom_hooks == [{"type": "EMAHook"}]
-    assert cfg.train_dataloader.dataset.pipeline[2].scale == (96, 32)
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == (96, 32)
 
 
 def test_in_a_pipeline_of_ones_own_the_reader_alone_is_adapted(read):

@@ -56,6 +56,26 @@ def test_tiles_hold_what_the_image_holds_there(data):
         assert np.array_equal(found, labels[y0:y1, x0:x1])
 
 
+def test_tiles_are_scaled_and_cropped_as_images_are(data, monkeypatch):
+    plain = build(data[0])
+    crop = {"type": "convnextv2.RandomLabelledCrop", "scale": (64, 64), "ratio_range": (1, 1)}
+    steps = [PIPELINE[1], {**crop, "crop_size": (32, 48)}, PIPELINE[0], PIPELINE[2]]
+    monkeypatch.setattr("test_tiled_seg.PIPELINE", steps)
+    tiles = build(data[0])
+    for i in range(len(tiles)):
+        np.random.seed(i)
+        sample = tiles[i]
+        assert sample["inputs"].shape == (3, 32, 48)
+        np.random.seed(i)
+        np.random.random_sample()
+        y, x = (np.random.randint(0, margin + 1) for margin in (32, 16))
+        whole = plain[i]
+        assert np.array_equal(sample["inputs"], whole["inputs"][:, y : y + 32, x : x + 48])
+        labels = (s["data_samples"].gt_sem_seg.data[0] for s in (sample, whole))
+        found, expected = labels
+        assert np.array_equal(found, expected[y : y + 32, x : x + 48])
+
+
 def test_a_mask_of_another_size_is_named(data):
     folder, _, labels = data
     cv2.imwrite(str(folder / "masks/a.png"), labels[:50])

@@ -34,7 +34,7 @@ def detector(cwd):
     options = ["train_cfg.max_epochs=25", "train_cfg.val_interval=25"]
     options += ["optim_wrapper.optimizer.lr=0.005", "param_scheduler.1.milestones=[20]"]
     options += ["model.backbone.drop_path_rate=0", "default_hooks.checkpoint.interval=25"]
-    options += ["train_dataloader.dataset.pipeline.2.ratio_range=(0.8,1.2)"]
+    options += ["train_dataloader.dataset.pipeline.0.ratio_range=(0.8,1.2)"]
     return train(cwd, "mask-rcnn", "work_dirs/detector", options=options) / "epoch_25.pth"
 
 

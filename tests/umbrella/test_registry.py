@@ -37,10 +37,10 @@ def test_types_of_a_base_by_scope_are_those_of_its_default_scope(tmp_path):
     child.write_text(f"_base_ = 'convnextv2::{NAMES[2]}'\narch = 'atto'\n")
     cfg = read_config(str(child))
     cfg.model.backbone.init_cfg = None
-    cfg.model._scope_ = cfg.train_dataloader.dataset._scope_ = "convnextv2"
+    cfg.model._scope_ = cfg.val_dataloader.dataset._scope_ = "convnextv2"
     init_default_scope("mmseg")
     assert type(MODELS.build(cfg.model)).__module__.startswith("mmseg.")
-    dataset = DATASETS.build({**cfg.train_dataloader.dataset, "lazy_init": True})
+    dataset = DATASETS.build({**cfg.val_dataloader.dataset, "lazy_init": True})
     (pack,) = (t for t in dataset.pipeline.transforms if type(t).__name__ == "PackSegInputs")
     assert type(pack).__module__.startswith("mmseg.")
 

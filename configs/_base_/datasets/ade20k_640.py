@@ -5,13 +5,19 @@ crop_size = (640, 640)
 scale = (2560, 640)
 
 train_pipeline = [
-    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
+    # First what the crop depends on, and the crop, so that no more than it is read.
     dict(type='convnextv2.LoadLabelMask'),
-    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(
+        type='convnextv2.RandomLabelledCrop',
+        scale=scale,
+        ratio_range=(0.5, 2.0),
+        crop_size=crop_size,
+        cat_max_ratio=0.75,
+    ),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    dict(type='convnextv2.SegPhotoMetricDistortion'),
+    dict(type='convnextv2.PackLabelMask'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),

@@ -3,19 +3,18 @@ data_root = 'data/coco/'
 image_size = (1024, 1024)
 
 train_pipeline = [
-    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
+    # First, so that no more than the crop is read.
     dict(
-        type='RandomCrop',
-        crop_type='absolute_range',
+        type='convnextv2.LargeScaleJitter',
+        scale=image_size,
+        ratio_range=(0.1, 2.0),
         crop_size=image_size,
-        recompute_bbox=True,
-        allow_negative_crop=True,
     ),
+    dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),
+    dict(type='convnextv2.LoadObjects', with_mask=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='convnextv2.PackObjects'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr', dtype='uint8'),

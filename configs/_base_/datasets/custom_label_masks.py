@@ -1,12 +1,19 @@
 # Of the segmentation template: images and label masks. Each None follows from the template's settings.
 train_pipeline = [
-    dict(type='convnextv2.LoadImage', channel_order='bgr'),
+    # First what the crop depends on, and the crop, so that no more than it is read.
     dict(type='convnextv2.LoadLabelMask'),
-    dict(type='RandomResize', scale=None, ratio_range=None, keep_ratio=True),
-    dict(type='RandomCrop', crop_size=None, cat_max_ratio=0.75, ignore_index=None),
+    dict(
+        type='convnextv2.RandomLabelledCrop',
+        scale=None,
+        ratio_range=None,
+        crop_size=None,
+        cat_max_ratio=0.75,
+        ignore_index=None,
+    ),
+    dict(type='convnextv2.LoadImage', channel_order='bgr'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    dict(type='convnextv2.SegPhotoMetricDistortion'),
+    dict(type='convnextv2.PackLabelMask'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr'),

@@ -1,19 +1,13 @@
 # Of the detection templates: objects in COCO's format. Each None follows from the template's settings.
 train_pipeline = [
+    # First, so that no more than the crop is read.
+    dict(type='convnextv2.LargeScaleJitter', scale=None, ratio_range=None, crop_size=None),
     dict(type='convnextv2.LoadImage', channel_order='bgr'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=None),
-    dict(type='RandomResize', scale=None, ratio_range=None, keep_ratio=True),
-    dict(
-        type='RandomCrop',
-        crop_type='absolute',
-        crop_size=None,
-        recompute_bbox=True,
-        allow_negative_crop=True,
-    ),
+    dict(type='convnextv2.LoadObjects', with_mask=None),
     # Images and crops without an object teach what is none.
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='convnextv2.PackObjects'),
 ]
 test_pipeline = [
     dict(type='convnextv2.LoadImage', channel_order='bgr'),

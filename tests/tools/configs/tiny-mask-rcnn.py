@@ -30,14 +30,13 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.0, nms=dict(iou_threshold=0.7))),
 )
 train_pipeline = [
+    dict(type="convnextv2.LargeScaleJitter", scale=size, ratio_range=(0.1, 2.0), crop_size=size),
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
-    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="RandomResize", scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=size, recompute_bbox=True, allow_negative_crop=True),
+    dict(type="convnextv2.LoadObjects", with_mask=True),
     # A coarse filter, so that some crops are given up and others drawn in their place.
     dict(type="FilterAnnotations", min_gt_bbox_wh=(6, 6)),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PackDetInputs"),
+    dict(type="convnextv2.PackObjects"),
 ]
 test_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),

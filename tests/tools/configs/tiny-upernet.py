@@ -20,13 +20,18 @@ model = dict(
     test_cfg=dict(mode="slide", crop_size=size, stride=(43, 43)),
 )
 train_pipeline = [
-    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="convnextv2.LoadLabelMask", reduce_zero_label=True),
-    dict(type="RandomResize", scale=(96, 64), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=size, cat_max_ratio=0.75),
+    dict(
+        type="convnextv2.RandomLabelledCrop",
+        scale=(96, 64),
+        ratio_range=(0.5, 2.0),
+        crop_size=size,
+        cat_max_ratio=0.75,
+    ),
+    dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
+    dict(type="convnextv2.SegPhotoMetricDistortion"),
+    dict(type="convnextv2.PackLabelMask"),
 ]
 test_pipeline = [
     dict(type="convnextv2.LoadImage", channel_order="bgr", dtype="uint8"),
