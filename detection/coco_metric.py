@@ -109,6 +109,7 @@ class CocoMetric(MMDetCocoMetric):
         """
         entries = []
         for image in found:
+            values: list
             if kind == "segm":
                 values = [_readable(mask) for mask in image["masks"]]
                 scores = image.get("mask_scores", image["scores"])
