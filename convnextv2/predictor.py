@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from convnextv2.background import read_ahead
 from convnextv2.grouping import run_in_groups
 from convnextv2.pictures import complete_palette
 from convnextv2.results import Prediction
@@ -52,6 +53,7 @@ class ImageModel:
         batch_size: int = 1,
         unreadable: list[Exception] | None = None,
         trim: Callable[[BaseDataElement], None] | None = None,
+        ahead: int = 0,
     ) -> Iterator[Prediction]:
         """Yield what is found in each image, in their order.
 
@@ -63,14 +65,16 @@ class ImageModel:
             batch_size: At most so many at once.
             unreadable: Receives the errors of files that cannot be read, which are left out.
             trim: Takes out of a prediction what is not needed; by default what nobody asks for.
+            ahead: So many images are read, in a thread, while others are computed.
 
         Raises:
             UnreadableImageError: A file cannot be read, and there is no `unreadable`.
         """
         one = isinstance(images, (str, Path)) or hasattr(images, "shape")
         sources = cast("Iterable[Image]", [images] if one else images)
+        samples = self._read_all(sources, unreadable)
         yield from run_in_groups(
-            self._read_all(sources, unreadable),
+            read_ahead(samples, ahead) if ahead else samples,
             lambda sample: sample["inputs"].shape,
             batch_size,
             lambda batch: self._run(batch, trim),

@@ -34,6 +34,7 @@ from convnextv2.engine.cli import (
 )
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+AHEAD = 2  # images that are read, and pictures that are drawn, while others are computed
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from convnextv2.predictor import Predictor
-    from convnextv2.results import ResultsWriter
+    from convnextv2.results import Prediction, ResultsWriter
     from convnextv2.tiled import Tiling
     from convnextv2.tiled_results import TiledResults
 
@@ -137,6 +138,7 @@ def infer(
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
+    from convnextv2.background import Background
     from convnextv2.pictures import to_rgb, write_png
     from convnextv2.words import write_legend
 
@@ -144,16 +146,21 @@ def infer(
     numbers = {path: number for number, path in enumerate(names, 1)}
     unreadable: list[Exception] = []
     done = 0
-    with task.open_results(predictor, out, score_thr) as results:
-        for prediction in predictor(track(names, description=out.name), batch_size, unreadable):
+
+    def draw(prediction: "Prediction", name: str) -> None:
+        picture = to_rgb(prediction.image, bands=bands)
+        picture = task.draw_found(
+            picture, prediction.sample, palette, names=classes, score_thr=score_thr
+        )
+        write_png(picture, out / "pictures" / f"{name}.png")
+
+    with task.open_results(predictor, out, score_thr) as results, Background(AHEAD) as later:
+        paths = track(names, description=out.name)
+        for prediction in predictor(paths, batch_size, unreadable, ahead=AHEAD):
             done += 1
             source = str(prediction.source)
-            name, picture = names[source], to_rgb(prediction.image, bands=bands)
-            picture = task.draw_found(
-                picture, prediction.sample, palette, names=classes, score_thr=score_thr
-            )
-            write_png(picture, out / "pictures" / f"{name}.png")
-            results.add(prediction, numbers[source], name)
+            later(draw, prediction, names[source])
+            results.add(prediction, numbers[source], names[source])
     if done:
         write_legend(classes, out / "pictures")
     return report(results, done, len(names), out, unreadable)

@@ -42,7 +42,7 @@ class StoppedAtTheThird:
     def __init__(self, stop):
         self.stop = stop
 
-    def __call__(self, names, batch_size, unreadable):
+    def __call__(self, names, batch_size, unreadable, ahead):
         for number, name in enumerate(names):
             if number == 2:
                 self.stop()
