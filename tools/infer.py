@@ -34,7 +34,7 @@ from convnextv2.engine.cli import (
 )
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
-AHEAD = 2  # images that are read, and pictures that are drawn, while others are computed
+AHEAD = 2  # batches that are read, and drawn, while another is computed
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -154,9 +154,10 @@ def infer(
         )
         write_png(picture, out / "pictures" / f"{name}.png")
 
-    with task.open_results(predictor, out, score_thr) as results, Background(AHEAD) as later:
+    ahead = AHEAD * batch_size
+    with task.open_results(predictor, out, score_thr) as results, Background(ahead) as later:
         paths = track(names, description=out.name)
-        for prediction in predictor(paths, batch_size, unreadable, ahead=AHEAD):
+        for prediction in predictor(paths, batch_size, unreadable, ahead=ahead):
             done += 1
             source = str(prediction.source)
             later(draw, prediction, names[source])
