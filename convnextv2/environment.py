@@ -17,9 +17,9 @@ _LIBRARIES = {
     "mmcv": {"onedl-mmcv": "2.3.6", "mmcv": "2.1.0", "mmcv-lite": "2.1.0", "mmcv-full": "2.1.0"},
     "mmdet": {"onedl-mmdetection": "3.5.1", "mmdet": "3.3.0"},
     "mmseg": {"onedl-mmsegmentation": "1.4.2", "mmsegmentation": "1.2.2"},
-    # 4.10 is the first that reads colour images as RGB.
+    # 4.11 is the first that reads colour images as RGB.
     "cv2": dict.fromkeys(
-        ("opencv-python", "opencv-python-headless", "opencv-contrib-python"), "4.10"
+        ("opencv-python", "opencv-python-headless", "opencv-contrib-python"), "4.11"
     ),
     "hotcoco": {"hotcoco": "1.3"},
     "ftfy": {"ftfy": "6"},

@@ -126,7 +126,7 @@ def test_opencv_may_be_there_twice(tmp_path):
         (
             {k: v for k, v in ONEDL.items() if k != "opencv-python"},
             "cv2 is not installed.",
-            "pip install 'opencv-python>=4.10'",
+            "pip install 'opencv-python>=4.11'",
         ),
     ],
 )
