@@ -48,14 +48,19 @@ class CompiledBlock(Block):
     def mlp(self, x: Tensor, convolve: Convolve) -> Tensor:
         """As `Block.mlp`; compiled if its gradients are wanted."""
         learns = torch.is_grad_enabled() and (x.requires_grad or self.pwconv1.weight.requires_grad)
-        if learns and not self.looks_around and can_compile(x.device.type):
-            return self.compile_once(_mlp)(self, x)
+        if learns and not self.looks_around:
+            return self.compiled_mlp(x)
         return super().mlp(x, convolve)
 
-    @staticmethod
-    def compile_once(function: Callable) -> Callable:
-        """The compiled function, the same for all blocks."""
-        return _compile(function)
+    def compiled_mlp(self, x: Tensor) -> Tensor:
+        """`mlp` of a block that does not look around, compiled where a compiler is."""
+        run = _compile(mlp_of_pixels) if can_compile(x.device.type) else mlp_of_pixels
+        return run(self, x)
+
+
+def mlp_of_pixels(block: Block, x: Tensor) -> Tensor:
+    """`Block.mlp` of a block that looks at each pixel alone, but for the norms of GRN."""
+    return Block.mlp(block, x, _look_around)
 
 
 def compiled_weight_gradient(x: Tensor, grad: Tensor, size: int) -> Tensor:
@@ -87,12 +92,8 @@ def _compile(function: Callable) -> Callable:
     return torch.compile(function, dynamic=True)
 
 
-def _mlp(block: Block, x: Tensor) -> Tensor:
-    return Block.mlp(block, x, _nowhere)
-
-
-def _nowhere(*args: object) -> Tensor:
-    raise AssertionError("of a block that does not look around")
+def _look_around(*args: object) -> Tensor:
+    raise AssertionError("only blocks that do not look around are compiled")
 
 
 def _row_of_products(x: Tensor, grad: Tensor) -> Tensor:

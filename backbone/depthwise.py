@@ -1,6 +1,6 @@
 """The depthwise convolution, with a backward pass that is fast on CPUs.
 
-Of the backward pass that torch gives it there, the gradient of the bias takes as long as the
+Of the backward pass that torch gives it there, the gradient of the bias takes longer than the
 convolution, that of the kernel ten times as long, and in bfloat16 more. A GPU keeps torch's.
 """
 

@@ -56,10 +56,10 @@ def test_without_a_compiler_it_is_a_block(blocks, monkeypatch, caplog):
 
 
 def test_what_is_not_trained_or_looks_around_is_not_compiled(monkeypatch):
-    def refuse(function):
+    def refuse(block, x):
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(CompiledBlock, "compile_once", staticmethod(refuse))
+    monkeypatch.setattr(CompiledBlock, "compiled_mlp", refuse)
     x = torch.randn(1, 8, 8, 8)
     block = CompiledBlock(8)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from convnextv2.backbone import Block
+from convnextv2.backbone import GRN, Block, CBAMResponse, ConvNeXtV2, NoResponseNorm
 from convnextv2.engine.errors import InputError
 from convnextv2.pretrain import FCMAE
 from convnextv2.tools.analysis_tools.benchmarks import roofline, roofline_compiled
@@ -134,6 +134,24 @@ def test_compiled_blocks_compute_the_same_and_move_less():
         assert not eager[step].kernels["fused"]
     assert compiled["AdamW"] == eager["AdamW"]
     assert compiled["inference"] == eager["inference"]
+
+
+def test_blocks_that_look_around_are_counted_as_they_run():
+    """Not compiled; nor do blocks of the same sizes share the plan of others."""
+
+    def count_training(block, response_norm):
+        def build():
+            return ConvNeXtV2(ARCH, block=block, response_norm=response_norm)
+
+        return roofline.count_step(build, roofline.backbone_losses, (2, 64, 64))["training"]
+
+    looking = count_training(CountedBlock, CBAMResponse)
+    eager = count_training(Block, CBAMResponse)
+    assert not looking.kernels["fused"]
+    assert (looking.moved, looking.launches) == (eager.moved, eager.launches)
+    grn, none = (count_training(CountedBlock, norm) for norm in (GRN, NoResponseNorm))
+    assert grn.kernels["fused"]
+    assert grn.moved > none.moved
 
 
 def test_a_plan_is_counted_by_hand():

@@ -1,7 +1,7 @@
 """What compiled blocks move and launch, on fake tensors: inductor plans kernels, and builds none.
 
 A planned kernel reads its inputs and writes its outputs once. Plans are those for a CPU, on which
-inductor fuses much as for a GPU. The gradient of the depthwise kernel is counted as torch's own.
+inductor fuses much as for a GPU. The depthwise convolution's backward pass counts as torch's own.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,21 +28,22 @@ from torch.utils._python_dispatch import (
 )
 from torch.utils.flop_counter import flop_registry
 
-from convnextv2.backbone import Block
-from convnextv2.backbone.grn import Convolve
+from convnextv2.backbone import Block, CompiledBlock
+from convnextv2.backbone.compiled import mlp_of_pixels
 from convnextv2.tools.analysis_tools.benchmarks.roofline_counter import Traffic, TrafficCounter
 
 
-class CountedBlock(Block):
+class CountedBlock(CompiledBlock):
     """`CompiledBlock` on fake tensors: a `TrafficCounter` counts the plans of its `mlp`."""
 
-    def mlp(self, x: Tensor, convolve: Convolve) -> Tensor:
-        """As `Block.mlp`; counted as compiled if its gradients are wanted."""
-        if not (torch.is_grad_enabled() and isinstance(x, FakeTensor)):
-            return super().mlp(x, convolve)
-        planned = _plan_mlp(tuple(x.shape), x.dtype, torch.is_autocast_enabled("cpu"))
-        fake_mode, counter = x.fake_mode, _find_counter()
-        with _disable_current_modes(), fake_mode:
+    def compiled_mlp(self, x: Tensor) -> Tensor:
+        """The same values' shapes, and what the compiled function would move."""
+        assert isinstance(x, FakeTensor)
+        kinds = tuple(type(layer) for layer in self.children())
+        mixed = torch.is_autocast_enabled("cpu")
+        planned = _plan_mlp(x.fake_mode, kinds, tuple(x.shape), x.dtype, mixed)
+        counter = _find_counter()
+        with _disable_current_modes(), x.fake_mode:
             y = planned.function(self, x)
         counter.traffic += planned.forward
         return y
@@ -123,16 +124,13 @@ class _OnlyMLP(torch.nn.Module):
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        return Block.mlp(self.block, x, _nowhere)
+        return mlp_of_pixels(self.block, x)
 
 
 @cache
-def _plan_mlp(shape: tuple[int, ...], dtype: torch.dtype, mixed: bool) -> _PlannedMLP:
+def _plan_mlp(*like: object) -> _PlannedMLP:
+    """The plan that blocks share of which all this is the same."""
     return _PlannedMLP()
-
-
-def _nowhere(*args: object) -> Tensor:
-    raise NotImplementedError("blocks that look around are not compiled")
 
 
 def _find_counter() -> TrafficCounter:

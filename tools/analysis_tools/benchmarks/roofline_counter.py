@@ -34,7 +34,11 @@ PICK = {aten.index_select, aten.index, aten.gather, aten.embedding}
 # Of their first argument they write as much as their last one holds.
 PLACE = {aten.index_copy_, aten.index_put_, aten._index_put_impl_, aten.scatter_}
 # Of (output's gradient, input, weight, ..., which gradients are wanted).
-CONVOLUTION_BACKWARD = {aten.convolution_backward, torch.ops.convnextv2.depthwise_backward}
+CONVOLUTION_BACKWARD = {
+    aten.convolution_backward,
+    torch.ops.convnextv2.depthwise_backward,
+    torch.ops.convnextv2.compiled_depthwise_backward,
+}
 
 
 @dataclass

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, machine: str) -> None:
     for name, model in build_models(cfg, console.print):
         if args.only and not name.startswith((REFERENCE, *args.only)):
             continue
-        step = Step(model, cfg, args.batch, tuple(args.shape))
+        step = Step(model, args.batch, tuple(args.shape))
         contestants.append(step.as_contestant(name))
         parts[name] = step
     with console.status("") as status:
@@ -121,21 +121,23 @@ class Step:
 
     Args:
         model: Of mmdet or mmseg.
-        cfg: Its config.
         batch: Images of a step.
         shape: Their height and width.
     """
 
-    def __init__(self, model: Any, cfg: "Config", batch: int, shape: tuple[int, int]) -> None:
+    def __init__(self, model: Any, batch: int, shape: tuple[int, int]) -> None:
         import torch
 
         self.model = model
         self.device = next(model.parameters()).device
         torch.manual_seed(0)
         self.images = torch.randn(batch, 3, *shape, device=self.device)
-        label = label_objects if hasattr(model, "bbox_head") or hasattr(model, "roi_head") else None
-        make = label or label_pixels
-        self.samples = [make(shape, i, cfg).to(self.device) for i in range(batch)]
+        if hasattr(model, "decode_head"):
+            classes = model.decode_head.num_classes
+            samples = [label_pixels(shape, i, classes) for i in range(batch)]
+        else:
+            samples = [label_objects(shape, i) for i in range(batch)]
+        self.samples = [sample.to(self.device) for sample in samples]
 
     def as_contestant(self, name: str) -> "Contestant":
         """What `measure` takes turns with."""
@@ -210,8 +212,8 @@ class Step:
         return time.perf_counter()
 
 
-def label_objects(shape: tuple[int, int], seed: int, cfg: "Config") -> "BaseDataElement":
-    """An image's objects as mmdet has them: boxes, and ellipses as masks."""
+def label_objects(shape: tuple[int, int], seed: int) -> "BaseDataElement":
+    """An image's objects as mmdet has them: boxes and ellipses, of the first class."""
     import cv2
     import numpy as np
     import torch
@@ -229,7 +231,7 @@ def label_objects(shape: tuple[int, int], seed: int, cfg: "Config") -> "BaseData
         cv2.ellipse(mask, centre.tolist(), axes.tolist(), 0, 0, 360, 1, -1)
     objects = InstanceData(
         bboxes=torch.from_numpy(boxes),
-        labels=torch.from_numpy(rng.integers(0, 2, OBJECTS)),
+        labels=torch.zeros(OBJECTS, dtype=torch.long),
         masks=BitmapMasks(masks, *shape),
     )
     sample = DetDataSample(metainfo=_describe(shape), gt_instances=objects)
@@ -237,7 +239,7 @@ def label_objects(shape: tuple[int, int], seed: int, cfg: "Config") -> "BaseData
     return sample
 
 
-def label_pixels(shape: tuple[int, int], seed: int, cfg: "Config") -> "BaseDataElement":
+def label_pixels(shape: tuple[int, int], seed: int, classes: int) -> "BaseDataElement":
     """An image's label map as mmseg has it, blocks of classes."""
     import numpy as np
     import torch
@@ -245,7 +247,7 @@ def label_pixels(shape: tuple[int, int], seed: int, cfg: "Config") -> "BaseDataE
     from mmseg.structures import SegDataSample
 
     rng = np.random.default_rng(seed)
-    cells = rng.integers(0, cfg.model.decode_head.num_classes, [-(-s // 32) for s in shape])
+    cells = rng.integers(0, classes, [-(-s // 32) for s in shape])
     labels = cells.repeat(32, 0).repeat(32, 1)[: shape[0], : shape[1]]
     data = PixelData(data=torch.from_numpy(labels)[None])
     return SegDataSample(metainfo=_describe(shape), gt_sem_seg=data)
