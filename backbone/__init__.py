@@ -2,6 +2,8 @@
 
 from .compiled import CompiledBlock
 from .convnextv2 import ARCHS, ConvNeXtV2
+from .fused import FusedBlock
+from .grid import Grid, Neighbours
 from .grn import GRN, ResponseNorm
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .layers import Block, DropPath, LayerNorm2d, init_weights
@@ -28,12 +30,15 @@ __all__ = [
     "CompiledBlock",
     "ConvNeXtV2",
     "DropPath",
+    "FusedBlock",
     "GRNVariant",
+    "Grid",
     "LNResponse",
     "LRNResponse",
     "LayerDecayOptimWrapperConstructor",
     "LayerNorm2d",
     "LayerScale",
+    "Neighbours",
     "NoResponseNorm",
     "ResponseNorm",
     "SEResponse",

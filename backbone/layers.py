@@ -15,6 +15,7 @@ from convnextv2.engine.types import find_class
 from convnextv2.registry import MODELS
 
 from .depthwise import DepthwiseConv2d
+from .grid import Grid
 from .grn import GRN, Convolve, ResponseNorm
 
 # What makes a module: its class, its name in the registry, or a config of its name and options.
@@ -94,10 +95,14 @@ class Block(nn.Module):
         size = x.shape[2:]
 
         def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
-            return _to_rows(conv(_to_map(rows, size)))
+            return to_rows(conv(to_map(rows, size)))
 
-        rows = self.drop_path(self.mlp(_to_rows(self.dwconv(x)), convolve))
-        return x + _to_map(rows, size)
+        rows = self.drop_path(self.mlp(to_rows(self.dwconv(x)), convolve))
+        return x + to_map(rows, size)
+
+    def on_rows(self, x: Tensor, grid: Grid) -> Tensor:
+        """The same on rows (B, N, C) that lie as `grid` says."""
+        return x + self.drop_path(self.mlp(grid.convolve(self.dwconv, x), grid.convolve))
 
     def mlp(self, x: Tensor, convolve: Convolve) -> Tensor:
         """LayerNorm, Linear C->4C, GELU, GRN, Linear 4C->C on rows (B, N, C).
@@ -128,12 +133,14 @@ def resolve(maker: Maker) -> Callable[..., Any]:
     return partial(found, **options)
 
 
-def _to_rows(x: Tensor) -> Tensor:
-    return x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
+def to_rows(x: Tensor) -> Tensor:
+    """A map (B, C, H, W) as rows (B, H*W, C)."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def _to_map(rows: Tensor, size: Size) -> Tensor:
-    return rows.unflatten(1, size).permute(0, 3, 1, 2)  # (B, C, H, W)
+def to_map(rows: Tensor, size: Size) -> Tensor:
+    """The inverse; channels are last in memory."""
+    return rows.unflatten(1, size).permute(0, 3, 1, 2)
 
 
 def init_weights(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convnextv2.backbone import GRN, Block, init_weights
-from convnextv2.backbone.layers import Maker
+from convnextv2.backbone.layers import Maker, resolve
 from convnextv2.registry import MODELS
 
 from .encoders.dense import resize_mask
@@ -54,6 +54,7 @@ class FCMAEDecoder(FillHidden):
         cell_pixels: Numbers to predict for each cell.
         response_norm: Of the blocks, see `Block`.
         layer_scale: Likewise.
+        block: Makes the blocks, as the backbone's option of this name does.
     """
 
     in_stages = (3,)
@@ -66,9 +67,11 @@ class FCMAEDecoder(FillHidden):
         cell_pixels: int,
         response_norm: Maker = GRN,
         layer_scale: Maker = nn.Identity,
+        block: Maker = Block,
     ) -> None:
         super().__init__(encoder_dims[-1], dim)
-        blocks = (Block(dim, 0.0, response_norm, layer_scale) for _ in range(depth))
+        make_block = resolve(block)
+        blocks = (make_block(dim, 0.0, response_norm, layer_scale) for _ in range(depth))
         self.blocks = nn.Sequential(*blocks)
         self.pred = nn.Conv2d(dim, cell_pixels, kernel_size=1)
         _init(self)
@@ -150,6 +153,7 @@ class UNetDecoder(nn.Module):
         in_stages: Of the encoder; ``(3,)`` is without skip connections.
         response_norm: Of the blocks, see `Block`.
         layer_scale: Likewise.
+        block: Makes the blocks, as the backbone's option of this name does.
 
     Raises:
         ValueError: `dim` is no multiple of 8, or `in_stages` lacks the last stage.
@@ -164,6 +168,7 @@ class UNetDecoder(nn.Module):
         in_stages: Sequence[int] = (0, 1, 2, 3),
         response_norm: Maker = GRN,
         layer_scale: Maker = nn.Identity,
+        block: Maker = Block,
     ) -> None:
         if dim % 8:
             raise ValueError(f"decoder_dim of a UNet must be a multiple of 8, got {dim}")
@@ -178,8 +183,9 @@ class UNetDecoder(nn.Module):
         self.enlarge = nn.ModuleList(
             nn.ConvTranspose2d(dims[i + 1], dims[i], kernel_size=2, stride=2) for i in range(3)
         )
+        make_block = resolve(block)
         self.levels = nn.ModuleList(
-            nn.Sequential(*(Block(d, 0.0, response_norm, layer_scale) for _ in range(depth)))
+            nn.Sequential(*(make_block(d, 0.0, response_norm, layer_scale) for _ in range(depth)))
             for d in dims
         )
         self.pred = nn.Conv2d(dims[0], cell_pixels // (CELL // 4) ** 2, kernel_size=1)

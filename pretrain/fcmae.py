@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -157,9 +158,8 @@ class FCMAE(BaseModel):
         """Mean squared error of each image's `loss_patches` (paper, section 3.1), shape (B,)."""
         target = patchify(images, self.patch_size)
         if self.norm_pix:
-            mean, std = _patch_statistics(target)
-            target = (target - mean) / std
-        error = (pred.to(target.dtype) - target).square().mean(dim=-1)  # (B, h*w)
+            target = _normalize_patches(target)
+        error = F.mse_loss(pred.to(target.dtype), target, reduction="none").mean(dim=-1)  # (B, h*w)
         counted = COUNTED[self.loss_patches](mask).flatten(1).to(error.device)
         return (error * counted).sum(1) / counted.sum(1)
 
@@ -205,6 +205,18 @@ class FCMAE(BaseModel):
             )
         if height * width < 2 * self.patch_size**2:
             raise ValueError(f"images of {height}x{width} have one patch; nothing can be hidden")
+
+
+def _normalize_patches(patches: Tensor) -> Tensor:
+    """(x - mean) / std of `_patch_statistics`, by one operation.
+
+    A layer norm divides by the root of variance' + eps', variance' with n in the denominator; so
+    eps' is 1e-6 * (n - 1) / n, and the root of that fraction is left over.
+    """
+    n = patches.shape[-1]
+    unbias = (n - 1) / n
+    weight = patches.new_full((n,), unbias**0.5)
+    return F.layer_norm(patches, (n,), weight, eps=1e-6 * unbias)
 
 
 def _patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:

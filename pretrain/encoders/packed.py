@@ -8,13 +8,14 @@ patches: for it the rows are laid out into maps that are zero where hidden.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnextv2.backbone import Block, ConvNeXtV2, LayerNorm2d
+from convnextv2.backbone import ConvNeXtV2, LayerNorm2d, Neighbours
 
 from .dense import check_counts
 
@@ -28,17 +29,56 @@ def encode_packed(
     patch_size = images.shape[2] // mask.shape[1]
     for i, (downsample, stage) in enumerate(backbone.levels()):
         p = patch_size >> (i + 2)  # pixels of this stage along a patch
-        size = (len(mask), mask.shape[1] * p, mask.shape[2] * p)
-        pixels = visible_pixels(mask, p).to(images.device, non_blocking=True)
+        grid = PackedGrid(mask, p, images.device)
         if i == 0:
-            rows = _stem(downsample, images, pixels)
+            rows = _stem(downsample, images, grid.pixels)
         else:
             rows = _downsample(downsample, rows, 2 * p)
         for block in stage:
-            rows = backbone.run(_run_block, rows, block, pixels, size)
+            rows = backbone.run(block.on_rows, rows, grid)
         if i in out_indices:
-            maps[i] = _to_map(rows, pixels, size)
+            maps[i] = grid.to_map(rows)
     return tuple(maps[i] for i in out_indices)
+
+
+class PackedGrid:
+    """Where packed rows lie, see `convnextv2.backbone.Grid`; found on the host, where masks are.
+
+    Args:
+        mask: bool (B, h, w), True = visible.
+        p: Pixels along a patch.
+        device: Of the rows.
+
+    Attributes:
+        pixels: (B*K*p*p,), see `visible_pixels`.
+    """
+
+    def __init__(self, mask: Tensor, p: int, device: torch.device) -> None:
+        self.size = (len(mask), mask.shape[1] * p, mask.shape[2] * p)
+        self.host_pixels = visible_pixels(mask, p)
+        self.pixels = self.host_pixels.to(device, non_blocking=True)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """See `Grid`."""
+        b, height, width = self.size
+        line, column = self.host_pixels // width, self.host_pixels % width
+        line += line // height * 6 + 3  # with the margins of the images above
+        places = (line * (width + 6) + column + 3).int()
+        rows = torch.full((b, height + 6, width + 6), -1, dtype=torch.int32)
+        rows.view(-1)[places] = torch.arange(len(places), dtype=torch.int32)
+        tables = (t.to(self.pixels.device, non_blocking=True) for t in (rows, places))
+        return Neighbours(height, width, *tables)
+
+    def convolve(self, conv: nn.Conv2d, rows: Tensor) -> Tensor:
+        """See `Grid`."""
+        return _to_rows(conv(self.to_map(rows)), self.pixels)
+
+    def to_map(self, rows: Tensor) -> Tensor:
+        """Packed rows to a map (B, C, H, W), 0 where hidden, channels last in memory."""
+        b, height, width = self.size
+        grid = _Scatter.apply(rows.flatten(0, 1), self.pixels, b * height * width)
+        return grid.view(b, height, width, -1).permute(0, 3, 1, 2)
 
 
 def visible_pixels(mask: Tensor, p: int) -> Tensor:
@@ -86,13 +126,6 @@ class _Gather(torch.autograd.Function):
         return grad.new_zeros(ctx.total, grad.shape[1]).index_copy_(0, pixels, grad), None
 
 
-def _to_map(rows: Tensor, pixels: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """Packed rows to a map (B, C, H, W), channels last in memory."""
-    b, height, width = size
-    grid = _Scatter.apply(rows.flatten(0, 1), pixels, b * height * width)
-    return grid.view(b, height, width, -1).permute(0, 3, 1, 2)
-
-
 def _to_rows(x: Tensor, pixels: Tensor) -> Tensor:
     """A map (B, C, H, W) to packed rows."""
     grid = x.permute(0, 2, 3, 1).flatten(0, 2)  # (B*H*W, C)
@@ -118,13 +151,13 @@ def _downsample(downsample: nn.Sequential, rows: Tensor, p: int) -> Tensor:
     norm, conv = cast("tuple[LayerNorm2d, nn.Conv2d]", tuple(downsample))
     b, _, c = rows.shape
     half = p // 2
-    cells = norm.rows(rows).view(b, -1, half, 2, half, 2, c)
+    cells = _as_computed(norm.rows(rows)).view(b, -1, half, 2, half, 2, c)
     cells = cells.permute(0, 1, 2, 4, 3, 5, 6).reshape(b, -1, 4 * c)  # (B, K*p/2*p/2, 2*2*C)
     return F.linear(cells, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
 
 
-def _run_block(rows: Tensor, block: Block, pixels: Tensor, size: tuple[int, int, int]) -> Tensor:
-    def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
-        return _to_rows(conv(_to_map(rows, pixels, size)), pixels)
-
-    return rows + block.drop_path(block.mlp(convolve(block.dwconv, rows), convolve))
+def _as_computed(x: Tensor) -> Tensor:
+    """In the type that a linear layer will ask for: fewer bytes are regrouped."""
+    device = x.device.type
+    mixed = torch.is_autocast_enabled(device)
+    return x.to(torch.get_autocast_dtype(device)) if mixed else x

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiled", action="store_true", help="blocks that train are `convnextv2.CompiledBlock`"
     )
+    parser.add_argument("--fused", action="store_true", help="or `convnextv2.FusedBlock`")
     parser.add_argument("--bandwidth", type=float, default=3.0, help="TB/s; 3.0 of an H100")
     parser.add_argument("--flops", type=float, default=790.0, help="TFLOP/s of matrix products")
     parser.add_argument("--kernels", action="store_true", help="also the kernels that move most")
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace, machine: str) -> None:
 
     if args.arch not in ARCHS:
         raise InputError(f"unknown arch {args.arch!r}; choose one of {', '.join(ARCHS)}")
+    if args.compiled and args.fused:
+        raise InputError("--compiled or --fused, not both")
     if min(args.bandwidth, args.flops) <= 0:
         raise InputError("--bandwidth and --flops must be above 0")
     rows = {name: count_step(*step) for name, step in make_steps(args)}
@@ -68,13 +71,14 @@ def make_steps(args: argparse.Namespace) -> Iterator[tuple[str, tuple]]:
     from convnextv2.pretrain import FCMAE
 
     size = (args.batch, *args.shape)
-    block = _block(args.compiled)
+    block = _block(args)
     if args.network == "fcmae":
         for encoder in ENCODERS:
             backbone = {"type": "convnextv2.ConvNeXtV2", "arch": args.arch, "block": block}
 
             def build(encoder: str = encoder, backbone: dict = backbone) -> FCMAE:
-                return FCMAE(backbone, encoder)
+                decoder = {"type": "convnextv2.FCMAEDecoder", "block": block}
+                return FCMAE(backbone, encoder, decoder=decoder)
 
             yield encoder, (build, fcmae_losses, size, args.float32)
     elif args.network == "backbone":
@@ -98,14 +102,19 @@ def make_steps(args: argparse.Namespace) -> Iterator[tuple[str, tuple]]:
         yield cfg.model.type, (build_config, dense_losses, size, args.float32)
 
 
-def _block(compiled: bool) -> type:
-    from convnextv2.backbone import Block
+def _block(args: argparse.Namespace) -> type:
+    from convnextv2.backbone import Block, FusedBlock
 
-    if not compiled:
-        return Block
-    from convnextv2.tools.analysis_tools.benchmarks.roofline_compiled import CountedBlock
+    if args.compiled:
+        from convnextv2.tools.analysis_tools.benchmarks.roofline_compiled import CountedBlock
 
-    return CountedBlock
+        return CountedBlock
+
+    class FusedOnAnyDevice(FusedBlock):
+        def fuses(self, device: str) -> bool:
+            return True
+
+    return FusedOnAnyDevice if args.fused else Block
 
 
 def read_model(config: str) -> Any:
@@ -259,7 +268,7 @@ def show(args: argparse.Namespace, rows: dict, figures: Sequence[dict]) -> None:
     size = " x ".join(map(str, (args.batch, *args.shape)))
     kind = "float32" if args.float32 else "bfloat16"
     name = args.network if args.network.endswith(".py") else f"{args.network} {args.arch}"
-    how = "blocks compiled" if args.compiled else "eager"
+    how = "blocks compiled" if args.compiled else "blocks fused" if args.fused else "eager"
     table = Table(title=f"{name}, {size}, {kind}, {how}, counted")
     for column in ("network", "step"):
         table.add_column(column, no_wrap=True)

@@ -25,8 +25,11 @@ import convnextv2.backbone  # noqa: F401  which has operations of its own
 aten = torch.ops.aten
 # They give memory and write nothing.
 ALLOCATE = {aten.empty, aten.new_empty, aten.empty_like, aten.empty_strided, aten.new_empty_strided}
+# They change what a tensor's shape is, and none of its numbers.
+RESHAPE = {aten.squeeze_, aten.unsqueeze_, aten.t_, aten.transpose_}
 # They write their first argument, or what is like it, without having read it.
 OVERWRITE = {aten.zero_, aten.fill_, aten.copy_, aten.bernoulli_, aten.normal_, aten.uniform_}
+OVERWRITE |= {aten._foreach_copy_}
 OVERWRITE |= {aten.new_zeros, aten.new_ones, aten.new_full}
 OVERWRITE |= {aten.zeros_like, aten.ones_like, aten.full_like}
 # Of their first argument they read as much as they return.
@@ -125,7 +128,7 @@ def size_of(tensor: Tensor) -> int:
 def _moved(func: Any, args: tuple, inputs: list[Tensor], outputs: list[Tensor]) -> int | None:
     """Bytes that an operation reads and writes; None if it starts no kernel."""
     packet = func.overloadpacket
-    if packet in ALLOCATE or not outputs + _written(func, args):
+    if packet in ALLOCATE | RESHAPE or not outputs + _written(func, args):
         return None
     written = _written(func, args)
     held = {_memory(t) for t in inputs}
@@ -135,7 +138,8 @@ def _moved(func: Any, args: tuple, inputs: list[Tensor], outputs: list[Tensor]) 
         return 2 * size_of(inputs[-1]) + sum(size_of(t) for t in inputs[1:-1])
     read = {id(t): t for t in inputs}
     if packet in OVERWRITE or packet in PICK:
-        read.pop(id(args[0]), None)
+        for tensor in tree_leaves(args[0]):
+            read.pop(id(tensor), None)
     new = [t for t in outputs if _memory(t) not in held]
     total = sum(size_of(t) for t in (*read.values(), *new, *written))
     return total + (size_of(outputs[0]) if packet in PICK else 0)
