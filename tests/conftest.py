@@ -11,6 +11,8 @@ import pytest
 from filelock import FileLock
 
 REPO = Path(__file__).resolve().parents[1]
+# Triton reads this when it is first imported, which torch may do: its kernels run on a CPU then.
+os.environ["TRITON_INTERPRET"] = "1"
 
 
 def pytest_collection_finish():
