@@ -62,7 +62,8 @@ class ConvNeXtV2(BaseModule):
         response_norm: Makes what stands between a block's linear layers, see `Block`: a class, or
             in a config ``dict(type='convnextv2.GRNVariant', residual=False)``.
         layer_scale: Makes what scales a block's residual branch, likewise.
-        block: Makes the blocks, likewise: ``convnextv2.CompiledBlock`` trains faster.
+        block: Makes the blocks, likewise: ``convnextv2.CompiledBlock`` trains faster,
+            ``convnextv2.FusedBlock`` has kernels for GPUs.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes the files listed in
             `engine/weights.py`; the other arguments of `load_pretrained` can be added, such as
             ``prefix='state_dict_ema'`` for a file that holds the network more than once.

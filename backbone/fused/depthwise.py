@@ -1,6 +1,5 @@
 """The depthwise convolution of rows with LayerNorm behind it, as an operation with a gradient."""
 
-import math
 from typing import Any
 
 import torch
@@ -57,10 +56,6 @@ class _DepthwiseNorm(torch.autograd.Function):
         return grad_x, *(g.to(gain.dtype) for g in grads), None, None, None
 
 
-def _count(x: tuple[int, ...], *_: object, out_shape: Any) -> int:
-    return 2 * 49 * math.prod(x)
-
-
 def _launch_depthwise_norm(
     out: tuple, x: Tensor, like: Tensor, height: int, width: int, rows: Any, places: Any, *rest: Any
 ) -> None:
@@ -75,7 +70,7 @@ def _launch_depthwise_norm(
     )  # fmt: skip
 
 
-@operation(_launch_depthwise_norm, _count)
+@operation(_launch_depthwise_norm)
 def _depthwise_norm(
     x: Tensor,
     like: Tensor,
@@ -123,7 +118,7 @@ def _launch_grad_input(
     )  # fmt: skip
 
 
-@operation(_launch_grad_input, _count)
+@operation(_launch_grad_input)
 def _depthwise_grad_input(
     grad: Tensor,
     skip: Tensor,
@@ -148,7 +143,7 @@ def _launch_grad_weight(
     )  # fmt: skip
 
 
-@operation(_launch_grad_weight, _count)
+@operation(_launch_grad_weight)
 def _depthwise_grad_weight(
     grad: Tensor,
     x: Tensor,

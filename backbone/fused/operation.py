@@ -6,17 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 
-def operation(launch: Callable[..., None], flops: Callable[..., int] | None = None) -> Any:
+def operation(launch: Callable[..., None]) -> Callable[[Callable], Any]:
     """A decorator: of what allocates a kernel's outputs, the operation that also fills them.
 
     On fake tensors only the function itself runs, and Triton is not needed.
 
     Args:
         launch: Starts the kernel: (outputs, *inputs).
-        flops: Floating-point operations, see `torch.utils.flop_counter.register_flop_formula`.
     """
 
     def decorate(allocate: Callable) -> Any:
@@ -29,8 +27,6 @@ def operation(launch: Callable[..., None], flops: Callable[..., int] | None = No
         name = allocate.__name__.removeprefix("_")
         made = torch.library.custom_op(f"convnextv2::{name}", run, mutates_args=())
         made.register_fake(allocate)
-        if flops is not None:
-            register_flop_formula(getattr(torch.ops.convnextv2, name))(flops)
         return made
 
     return decorate

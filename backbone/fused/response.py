@@ -1,6 +1,5 @@
 """Linear, GELU, GRN and Linear of rows, as one operation with a gradient."""
 
-import math
 from typing import Any
 
 import torch
@@ -84,10 +83,6 @@ _GRAD_WEIGHT = {"BLOCK_N": 32, "BLOCK_C": 64, "BLOCK_K": 128, "num_warps": 8}
 _GRAD_INPUT = {"BLOCK_R": 64, "BLOCK_C": 32, "BLOCK_K": 128, "num_warps": 8}
 
 
-def _count(rows: tuple[int, int], *_: object, out_shape: Any) -> int:
-    return 2 * math.prod(rows) * out_shape[0][-1]  # every row by a matrix (C, K)
-
-
 def _launch_linear(out: tuple, x: Tensor, weight: Tensor, bias: Tensor, images: int) -> None:
     from .response_kernels import linear_squares as kernel
 
@@ -98,7 +93,7 @@ def _launch_linear(out: tuple, x: Tensor, weight: Tensor, bias: Tensor, images: 
     )  # fmt: skip
 
 
-@operation(_launch_linear, _count)
+@operation(_launch_linear)
 def _linear_squares(x: Tensor, weight: Tensor, bias: Tensor, images: int) -> tuple[Tensor, Tensor]:
     parts = (len(x) // images - 1) // _LINEAR["BLOCK_R"] + 2
     h = x.new_empty(len(x), len(weight))
@@ -154,7 +149,7 @@ def _launch_grad_weight(
     )  # fmt: skip
 
 
-@operation(_launch_grad_weight, _count)
+@operation(_launch_grad_weight)
 def _response_grad_weight(
     grad: Tensor, h: Tensor, scale: Tensor, beta: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -199,7 +194,7 @@ def _launch_grad_input(
     )  # fmt: skip
 
 
-@operation(_launch_grad_input, _count)
+@operation(_launch_grad_input)
 def _response_grad_input(
     grad: Tensor, h: Tensor, weight: Tensor, scale: Tensor, along: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -45,6 +46,8 @@ def count(function, *shapes, dtype=torch.float32):
         (lambda a: a.new_zeros(7), [(10, 3)], 7, 1),
         (lambda a: a.new_empty(7), [(10, 3)], 0, 0),
         (lambda a: a.t().view(3, 2, 5).flatten().float(), [(10, 3)], 30 + 30, 1),  # one copy
+        (lambda a: a[:, :1].squeeze_(1), [(10, 3)], 0, 0),
+        (lambda *t: torch._foreach_copy_(t[:2], t[2:]), [(10, 3)] * 4, 4 * 30, 1),
         (lambda a: a.view(5, 6).permute(1, 0)[2:].detach().to(a.dtype), [(10, 3)], 0, 0),
         (lambda a, b: a @ b, [(10, 3), (3, 4)], 30 + 12 + 40, 1),
     ],
@@ -134,6 +137,41 @@ def test_compiled_blocks_compute_the_same_and_move_less():
         assert not eager[step].kernels["fused"]
     assert compiled["AdamW"] == eager["AdamW"]
     assert compiled["inference"] == eager["inference"]
+
+
+def test_fused_blocks_compute_the_same_and_move_less():
+    size = (2, 64, 96)
+
+    def count_steps(**options):
+        args = argparse.Namespace(compiled=False, **options)
+        block = roofline._block(args)
+        build = partial(ConvNeXtV2, ARCH, block=block)
+        return roofline.count_step(build, roofline.backbone_losses, size)
+
+    eager, fused = count_steps(fused=False), count_steps(fused=True)
+    blocks = sum(ARCH["depths"])
+    for step in ("forward", "backward"):
+        # Weights times beta is a product of matrices in one of them alone.
+        assert fused[step].flops == pytest.approx(eager[step].flops, rel=2e-2)
+        assert fused[step].moved < 0.85 * eager[step].moved
+        assert fused[step].launches < 0.5 * eager[step].launches
+    assert fused["forward"].kernels["depthwise_norm"] == blocks
+    assert fused["backward"].kernels["response_grad_input"] == blocks
+    # The gradient of the first linear layer: gradient, input and weights in bfloat16, the vectors
+    # of an image and the sums of a tile of 64 rows in float32. Of the first stage's block:
+    rows, channels, images = 2 * 16 * 24, 8, 2
+    first = 2 * (rows * channels + 2 * rows * 4 * channels + 4 * channels**2)
+    first += 4 * (2 * images + rows // 64) * 4 * channels
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        tensors = [
+            torch.empty(*shape, dtype=torch.bfloat16)
+            for shape in ((rows, channels), (rows, 4 * channels), (channels, 4 * channels))
+        ]
+        vectors = [torch.empty(images, 4 * channels) for _ in range(2)]
+    with TrafficCounter(mode) as counter:
+        torch.ops.convnextv2.response_grad_input(*tensors, *vectors)
+    assert (counter.traffic.moved, counter.traffic.launches) == (first, 1)
 
 
 def test_blocks_that_look_around_are_counted_as_they_run():

@@ -4,13 +4,24 @@
 channels-first convolutions and norms, GRN as its formula stands.
 """
 
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnextv2.backbone import ARCHS, GRN, CompiledBlock, ConvNeXtV2, LayerScale, NoResponseNorm
+from convnextv2.backbone import (
+    ARCHS,
+    GRN,
+    CompiledBlock,
+    ConvNeXtV2,
+    FusedBlock,
+    LayerScale,
+    NoResponseNorm,
+)
+from convnextv2.backbone.fused import can_fuse
 from convnextv2.engine.cpu_amp import computes_bfloat16
 from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
 
@@ -134,6 +145,17 @@ def build_compiled(arch: str) -> nn.Module:
     return ConvNeXtV2(arch, output_norm=False, block=CompiledBlock)
 
 
+def build_fused(arch: str, **options: Any) -> nn.Module:
+    """Our backbone with fused blocks, and options of its own.
+
+    Raises:
+        ImportError: There is no GPU, or no Triton.
+    """
+    if not can_fuse("cuda" if torch.cuda.is_available() else "cpu"):
+        raise ImportError("needs Triton and a GPU")
+    return ConvNeXtV2(arch, block=FusedBlock, **options)
+
+
 def build_v1(arch: str) -> nn.Module:
     """Our backbone with V1's blocks."""
     return ConvNeXtV2(arch, output_norm=False, response_norm=NoResponseNorm, layer_scale=LayerScale)
@@ -173,6 +195,7 @@ BUILDERS = {
     REFERENCE: PlainConvNeXtV2,
     "this project": build_this,
     "compiled": build_compiled,
+    "fused": partial(build_fused, output_norm=False),
     "this project, V1 blocks": build_v1,
     "transformers": TransformersMaps,
     "timm": build_timm,

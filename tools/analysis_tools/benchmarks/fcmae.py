@@ -5,7 +5,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from convnextv2.backbone import Block, CompiledBlock
+from convnextv2.backbone import Block, CompiledBlock, FusedBlock
+from convnextv2.backbone.fused import can_fuse
 from convnextv2.engine.cpu_amp import computes_bfloat16
 from convnextv2.pretrain import ENCODERS, FCMAE
 from convnextv2.tools.analysis_tools.benchmarks.measuring import Contestant
@@ -15,6 +16,7 @@ REFERENCE = "dense"
 KINDS = [
     *((encoder, encoder, Block) for encoder in ENCODERS),
     ("compiled packed", "packed", CompiledBlock),
+    ("fused packed", "packed", FusedBlock),
 ]
 
 
@@ -36,9 +38,13 @@ def make_contestants(
         if encoder == "minkowski" and find_spec("MinkowskiEngine") is None:
             notes.append("left out: minkowski: not installed, see `make minkowski`")
             continue
+        if block is FusedBlock and not can_fuse(device.type):
+            notes.append(f"left out: {name}: needs Triton and a GPU")
+            continue
         torch.manual_seed(1)
-        model = FCMAE({"type": "convnextv2.ConvNeXtV2", "arch": arch, "block": block}, encoder)
-        model = model.to(device)
+        backbone = {"type": "convnextv2.ConvNeXtV2", "arch": arch, "block": block}
+        decoder = {"type": "convnextv2.FCMAEDecoder", "block": block}
+        model = FCMAE(backbone, encoder, decoder=decoder).to(device)
         mask = model.draw_mask(images, torch.arange(batch))
         with torch.no_grad():
             predictions[name] = model(images, mask)

@@ -5,8 +5,9 @@ once, through memory that remembers nothing from one operation to the next, and 
 (backward passes of convolutions and norms are two or three; so launches are a lower bound).
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from torch.nn.functional import layer_norm
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 import convnextv2.backbone  # noqa: F401  which has operations of its own
 
@@ -42,6 +43,19 @@ CONVOLUTION_BACKWARD = {
     torch.ops.convnextv2.depthwise_backward,
     torch.ops.convnextv2.compiled_depthwise_backward,
 }
+
+
+ours = torch.ops.convnextv2
+
+
+@register_flop_formula([ours.linear_squares, ours.response_grad_weight, ours.response_grad_input])
+def _count_products(rows: Sequence[int], *_: object, out_shape: Any) -> int:
+    return 2 * math.prod(rows) * out_shape[0][-1]  # each row by a matrix (C, 4C)
+
+
+@register_flop_formula([ours.depthwise_norm, ours.depthwise_grad_input, ours.depthwise_grad_weight])
+def _count_taps(rows: Sequence[int], *_: object, out_shape: Any) -> int:
+    return 2 * 49 * math.prod(rows)
 
 
 @dataclass

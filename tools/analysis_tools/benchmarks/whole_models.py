@@ -43,6 +43,7 @@ def add_arguments(command: argparse.ArgumentParser, kind: str) -> None:
     command.add_argument("--shape", nargs=2, type=whole(32), default=shape, metavar=("H", "W"))
     command.add_argument("--repeats", type=whole(1), default=5, help="rounds; the median counts")
     command.add_argument("--only", nargs="+", help="names, or beginnings of names, to measure")
+    command.add_argument("--float32", action="store_true", help="not bfloat16 where it is computed")
     command.add_argument("--json", metavar="FILE", help="also write the figures there")
 
 
@@ -60,13 +61,15 @@ def run(args: argparse.Namespace, machine: str) -> None:
     for name, model in build_models(cfg, console.print):
         if args.only and not name.startswith((REFERENCE, *args.only)):
             continue
-        step = Step(model, args.batch, tuple(args.shape))
+        step = Step(model, args.batch, tuple(args.shape), bf16=not args.float32)
         contestants.append(step.as_contestant(name))
         parts[name] = step
     with console.status("") as status:
         figures = measure(contestants, args.repeats, status.update)
         shares = {name: step.measure_parts(args.repeats) for name, step in parts.items()}
-    title = f"{cfg.model.type}, {args.batch} x 3 x {args.shape[0]} x {args.shape[1]}, {machine}"
+    kind = "bfloat16" if next(iter(parts.values())).bf16 else "float32"
+    size = " x ".join(map(str, (args.batch, 3, *args.shape)))
+    title = f"{cfg.model.type}, {size}, {kind}, {machine}"
     show(console, title, figures, REFERENCE)
     table = Table("part of a training step", title="milliseconds, and share of the step")
     for name in shares:
@@ -89,6 +92,7 @@ def build_models(cfg: "Config", report: Callable[[str], None]) -> Iterator[tuple
     from convnextv2.backbone import ARCHS, CompiledBlock, ConvNeXtV2
     from convnextv2.tools.analysis_tools.benchmarks.backbone import (
         PlainConvNeXtV2,
+        build_fused,
         build_mmpretrain,
     )
 
@@ -100,6 +104,7 @@ def build_models(cfg: "Config", report: Callable[[str], None]) -> Iterator[tuple
         REFERENCE: PlainConvNeXtV2,
         "this project": lambda arch: ConvNeXtV2(arch, drop_path_rate=rate),
         "compiled": lambda arch: ConvNeXtV2(arch, drop_path_rate=rate, block=CompiledBlock),
+        "fused": lambda arch: build_fused(arch, drop_path_rate=rate),
         "mmpretrain": build_mmpretrain,
     }
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -123,10 +128,14 @@ class Step:
         model: Of mmdet or mmseg.
         batch: Images of a step.
         shape: Their height and width.
+        bf16: In mixed precision, where recipes train so: on GPUs, and segmenters on CPUs that
+            compute bfloat16.
     """
 
-    def __init__(self, model: Any, batch: int, shape: tuple[int, int]) -> None:
+    def __init__(self, model: Any, batch: int, shape: tuple[int, int], bf16: bool = True) -> None:
         import torch
+
+        from convnextv2.engine.cpu_amp import computes_bfloat16
 
         self.model = model
         self.device = next(model.parameters()).device
@@ -137,6 +146,8 @@ class Step:
             samples = [label_pixels(shape, i, classes) for i in range(batch)]
         else:
             samples = [label_objects(shape, i) for i in range(batch)]
+        on_cpu = hasattr(model, "decode_head") and computes_bfloat16()
+        self.bf16 = bf16 and (self.device.type == "cuda" or on_cpu)
         self.samples = [sample.to(self.device) for sample in samples]
 
     def as_contestant(self, name: str) -> "Contestant":
@@ -168,8 +179,7 @@ class Step:
     def _autocast(self) -> Any:
         import torch
 
-        on_gpu = self.device.type == "cuda"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def measure_parts(self, repeats: int) -> dict[str, float]:
         """Seconds of each part of a training step, the least of some."""
