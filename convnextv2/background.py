@@ -1,15 +1,16 @@
 """Reading and writing while something else computes: in one thread each, and in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 Item = TypeVar("Item")
+AHEAD = 2  # batches that are read, and drawn, while another is computed
 
 
-def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
+def read_ahead(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
     """Yield the items in their order; a thread gets the next ones meanwhile.
 
     An error of the items' is raised in its place. The thread has ended when the iterator has,
@@ -33,7 +34,8 @@ def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
 class Background(AbstractContextManager):
     """Does what it is given in a thread, in order; a context manager, after which all is done.
 
-    An error is raised at one of the next calls, or at the end if there is no other error.
+    An error is raised at one of the next calls, or at the end if there is no other error. Where
+    ``with`` does not fit, `finish` ends it.
 
     Args:
         most: Jobs that may wait or run; to give it more waits for the oldest.
@@ -50,8 +52,14 @@ class Background(AbstractContextManager):
             self._jobs.popleft().result()
         self._jobs.append(self._pool.submit(work, *args))
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+    def finish(self) -> None:
+        """Wait until all is done; raise what failed."""
         self._pool.shutdown()
+        for job in self._jobs:
+            job.result()
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None:
-            for job in self._jobs:
-                job.result()
+            self.finish()
+        else:
+            self._pool.shutdown()

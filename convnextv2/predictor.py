@@ -10,7 +10,7 @@ for found in predictor(["a.jpg", "b.jpg"]):
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,7 +54,7 @@ class ImageModel:
         unreadable: list[Exception] | None = None,
         trim: Callable[[BaseDataElement], None] | None = None,
         ahead: int = 0,
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction, None, None]:
         """Yield what is found in each image, in their order.
 
         Images of one size are computed together, though others may lie between them. Others are

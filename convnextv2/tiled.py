@@ -6,10 +6,12 @@ where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from convnextv2.background import AHEAD, read_ahead
 from convnextv2.runtime.tiles import Joiner, Tile, TileGrid
 from convnextv2.tiled_results import TiledImage, TiledResults
 from convnextv2.windows import Windows, open_windows, read_reduced
@@ -122,9 +124,9 @@ def infer_image(
     from rich.progress import track
 
     missing = len(joiner.list_missing())
-    done = predict_tiles(predictor, windows.read, joiner, tiling.batch_size)
-    for _ in track(done, description=Path(image.name).name, total=missing):
-        pass
+    with closing(predict_tiles(predictor, windows.read, joiner, tiling.batch_size)) as done:
+        for _ in track(done, description=Path(image.name).name, total=missing):
+            pass
     if tiling.reduced and len(image.grid.tiles) > 1:
         small, factor = read_reduced(windows, tiling.tile_size)
         (found,) = predictor(small)
@@ -136,12 +138,13 @@ def predict_tiles(
     read: Callable[[Tile], np.ndarray],
     joiner: Joiner,
     batch_size: int = 1,
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Give a joiner the tiles that it misses; yields the number of each as it is added.
 
     Args:
         predictor: The model.
-        read: Gives the pixels of a tile, (h, w, C) as the config loads them.
+        read: Gives the pixels of a tile, (h, w, C) as the config loads them; in a thread, while
+            the model looks at others.
         joiner: Of the image.
         batch_size: Tiles to compute at once.
     """
@@ -149,12 +152,14 @@ def predict_tiles(
 
     missing = joiner.list_missing()
     pixels = (read(joiner.grid.tiles[number]) for number in missing)
-    found = predictor(pixels, batch_size, trim=joiner.trim)
-    for number, prediction in zip(missing, found, strict=True):
-        joiner.add(number, prediction.sample)
-        if number % TRIMMED == 0:
-            give_back_memory()
-        yield number
+    # Closed before the file that is read.
+    with closing(read_ahead(pixels, AHEAD * batch_size)) as pixels:
+        found = predictor(pixels, batch_size, trim=joiner.trim)
+        for number, prediction in zip(missing, found, strict=True):
+            joiner.add(number, prediction.sample)
+            if number % TRIMMED == 0:
+                give_back_memory()
+            yield number
 
 
 def find_tile_size(cfg: Config) -> int | None:

@@ -6,14 +6,15 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from convnextv2.background import AHEAD, Background
 from convnextv2.engine.errors import InputError
 from convnextv2.files import AtomicLocalBackend, move_whole, printable
 from convnextv2.images import LoadImage, UnreadableImageError
@@ -36,7 +37,7 @@ class Frames:
     Attributes:
         is_file: Whether it ends by itself.
         fps: Frames a second; 25 where the source does not say it.
-        read: Frames so far.
+        read: Frames so far, of those that were looked at.
         corrupt: Frames that could not be decoded: those in between, and those that a file's header
             promises beyond the last.
         unreadable: Errors of frames that have a name: none.
@@ -56,8 +57,10 @@ class Frames:
         self.read = self.corrupt = 0
         self.unreadable: list[Exception] = []
 
-    def predict(self, predictor: Predictor, batch_size: int) -> Iterator[tuple[int, Prediction]]:
-        """What is found in each frame, with its number, from 1.
+    def predict(
+        self, predictor: Predictor, batch_size: int
+    ) -> Generator[tuple[int, Prediction], None, None]:
+        """What is found in each frame, with its number, from 1; frames are read ahead in a thread.
 
         Raises:
             InputError: The model looks at other bands.
@@ -69,22 +72,25 @@ class Frames:
             raise InputError("videos have three bands of 8 bits, this model's images have others")
         turn = -1 if getattr(load, "channel_order", "bgr") == "rgb" else 1
         pixels = (np.ascontiguousarray(frame[..., ::turn]) for frame in self)
-        return zip(count(1), predictor(pixels, batch_size))
+        with closing(predictor(pixels, batch_size, ahead=AHEAD * batch_size)) as predictions:
+            for found in predictions:
+                self.read += 1
+                yield self.read, found
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        misses = 0
+        misses = given = 0
         while misses < MISSES:
             good, frame = self._video.read()
             if good:
                 self.corrupt += misses
                 misses = 0
-                self.read += 1
+                given += 1
                 yield frame
             else:
                 misses += 1
         if self.is_file:
             promised = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
-            self.corrupt = max(self.corrupt, promised - self.read)
+            self.corrupt = max(self.corrupt, promised - given)
 
     def __enter__(self) -> Frames:
         return self
@@ -132,11 +138,15 @@ class NumberedFrames:
         """Frames that are left out or cannot be read."""
         return self._missing + len(self.unreadable)
 
-    def predict(self, predictor: Predictor, batch_size: int) -> Iterator[tuple[int, Prediction]]:
-        """What is found in each frame that can be read, with the frame's number."""
-        for found in predictor(list(self._paths), batch_size, self.unreadable):
-            self.read += 1
-            yield self._paths[str(found.source)], found
+    def predict(
+        self, predictor: Predictor, batch_size: int
+    ) -> Generator[tuple[int, Prediction], None, None]:
+        """What is found in each frame that can be read, with the frame's number; see `Frames`."""
+        paths, ahead = list(self._paths), AHEAD * batch_size
+        with closing(predictor(paths, batch_size, self.unreadable, ahead=ahead)) as predictions:
+            for found in predictions:
+                self.read += 1
+                yield self._paths[str(found.source)], found
 
     def __enter__(self) -> NumberedFrames:
         return self
@@ -221,23 +231,30 @@ def infer_video(
         InputError: The model looks at other bands than those of a video.
         UnreadableImageError: The video cannot be opened, or has no frame.
     """
+
+    def draw(found: Prediction) -> None:
+        picture = to_rgb(found.image, bands=bands)
+        video.add(
+            predictor.task.draw_found(
+                picture,
+                found.sample,
+                predictor.palette,
+                names=predictor.classes,
+                score_thr=score_thr,
+            )
+        )
+
     start = time.monotonic()
     with (
         NumberedFrames(source) if is_numbered(source) else Frames(source) as frames,
         VideoWriter(out / "pictures" / f"{name}.mp4", frames.fps) as video,
+        Background(AHEAD * batch_size) as later,
+        closing(frames.predict(predictor, batch_size)) as predictions,
     ):
         try:
-            for number, found in frames.predict(predictor, batch_size):
+            for number, found in predictions:
+                later(draw, found)
                 results.add(found, number, f"{name}/{number:06d}")
-                video.add(
-                    predictor.task.draw_found(
-                        to_rgb(found.image, bands=bands),
-                        found.sample,
-                        predictor.palette,
-                        names=predictor.classes,
-                        score_thr=score_thr,
-                    )
-                )
         except KeyboardInterrupt:
             if frames.is_file:
                 raise

@@ -34,7 +34,6 @@ from convnextv2.engine.cli import (
 )
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
-AHEAD = 2  # batches that are read, and drawn, while another is computed
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -138,7 +137,7 @@ def infer(
     """Predict, draw and write; returns the exit status: 1 if no image could be read."""
     from rich.progress import track
 
-    from convnextv2.background import Background
+    from convnextv2.background import AHEAD, Background
     from convnextv2.pictures import to_rgb, write_png
     from convnextv2.words import write_legend
 

@@ -169,8 +169,8 @@ def _launch_grad_vectors(out: tuple, taps: Tensor, norm: Tensor) -> None:
 @operation(_launch_grad_vectors)
 def _depthwise_grad_vectors(taps: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     channels = taps.shape[2]
-    vectors = [taps.new_empty(channels) for _ in range(3)]
-    return taps.new_empty(channels, 1, 7, 7), *vectors
+    bias, gain, shift = (taps.new_empty(channels) for _ in range(3))
+    return taps.new_empty(channels, 1, 7, 7), bias, gain, shift
 
 
 def _flat(x: Tensor) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
+from convnextv2.background import AHEAD, Background
 from convnextv2.images import UnreadableImageError
 from convnextv2.pictures import to_rgb, write_png
 from convnextv2.registry import HOOKS
@@ -51,6 +52,7 @@ class DrawPredictionsHook(Hook):
         self.dataset = runner.test_dataloader.dataset
         if is_main_process():
             write_legend(self.dataset.metainfo["classes"], self.folder)
+        self.later = Background(AHEAD * (runner.test_dataloader.batch_size or 1))
 
     def after_test_iter(
         self,
@@ -59,11 +61,15 @@ class DrawPredictionsHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[BaseDataElement] | None = None,
     ) -> None:
-        """Draw the images of this process' batch."""
+        """Draw the images of this process' batch, in a thread, while the next is computed."""
         for sample in outputs or ():
             name = self._name(sample.img_path)
             name = name if name.lower().endswith(".png") else f"{name}.png"
-            write_png(self._draw(sample.cpu()), self.folder / name)
+            self.later(self._draw, sample.cpu(), self.folder / name)
+
+    def after_test(self, runner: Runner) -> None:
+        """Wait for the last pictures."""
+        self.later.finish()
 
     def _name(self, path: str) -> str:
         """With the sub-folders below the data set's, of which two may hold the same name."""
@@ -74,9 +80,10 @@ class DrawPredictionsHook(Hook):
                 return str(Path(path).relative_to(root))
         return Path(path).name
 
-    def _draw(self, sample: BaseDataElement) -> np.ndarray:
+    def _draw(self, sample: BaseDataElement, path: Path) -> None:
         try:
             picture = to_rgb(read_image(self.dataset, sample.img_path), bands=self.bands_shown)
         except UnreadableImageError:  # the test named it, and took a blank one
             picture = np.zeros((*sample.ori_shape, 3), np.uint8)
-        return draw_beside(self.task, picture, sample, self.dataset.metainfo, self.score_thr)
+        pair = draw_beside(self.task, picture, sample, self.dataset.metainfo, self.score_thr)
+        write_png(pair, path)

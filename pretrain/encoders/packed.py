@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnextv2.backbone import ConvNeXtV2, LayerNorm2d, Neighbours
+from convnextv2.backbone import Block, ConvNeXtV2, LayerNorm2d, Neighbours
 
 from .dense import check_counts
 
@@ -35,7 +35,7 @@ def encode_packed(
         else:
             rows = _downsample(downsample, rows, 2 * p)
         for block in stage:
-            rows = backbone.run(block.on_rows, rows, grid)
+            rows = backbone.run(cast("Block", block).on_rows, rows, grid)
         if i in out_indices:
             maps[i] = grid.to_map(rows)
     return tuple(maps[i] for i in out_indices)

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import threading
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
 from convnextv2.detection.tiled import ObjectsJoiner
+from convnextv2.images import UnreadableImageError
 from convnextv2.results import Prediction
 from convnextv2.runtime.box_masks import BoxMask
 from convnextv2.runtime.join import WHOLE_IMAGE, Piece, join_pieces
@@ -105,6 +107,35 @@ def test_a_perfect_predictors_masks_come_back_exactly(scene, overlap, batch_size
     objects = find(scene, 96, overlap, batch_size).join()
     assert np.array_equal(draw(objects, SHAPE), scene)
     assert len(objects) == len(np.unique(scene)) - 1
+
+
+def test_tiles_are_read_ahead_and_no_thread_outlives_an_error(scene):
+    def threads():
+        return [t for t in threading.enumerate() if "read_ahead" in t.name]
+
+    joiner = ObjectsJoiner(TileGrid(scene.shape[:2], 96, 16))
+    seen = []
+
+    def read(tile):
+        seen.append(tile)
+        if len(seen) > 5:
+            raise UnreadableImageError("damaged here")
+        return scene[tile[1] : tile[3], tile[0] : tile[2], None]
+
+    done = predict_tiles(Perfect(), read, joiner)
+    next(done)
+    assert threads()
+    with pytest.raises(UnreadableImageError, match="damaged here"):
+        list(done)
+    assert len(joiner.list_missing()) == len(joiner.grid.tiles) - 5
+    assert not threads()
+
+    seen.clear()
+    done = predict_tiles(Perfect(), read, ObjectsJoiner(TileGrid(scene.shape[:2], 96, 16)))
+    next(done)
+    done.close()
+    assert not threads()
+    assert len(seen) <= 4
 
 
 @pytest.mark.parametrize("shift", [(0, 7), (13, 0), (31, 50)])

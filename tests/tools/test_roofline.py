@@ -154,7 +154,7 @@ def test_fused_blocks_compute_the_same_and_move_less():
         # Weights times beta is a product of matrices in one of them alone.
         assert fused[step].flops == pytest.approx(eager[step].flops, rel=2e-2)
         assert fused[step].moved < 0.85 * eager[step].moved
-        assert fused[step].launches < 0.5 * eager[step].launches
+        assert fused[step].launches < 0.6 * eager[step].launches
     assert fused["forward"].kernels["depthwise_norm"] == blocks
     assert fused["backward"].kernels["response_grad_input"] == blocks
     # The gradient of the first linear layer: gradient, input and weights in bfloat16, the vectors

@@ -97,8 +97,9 @@ def test_an_error_of_a_job_is_raised():
     later(fail)
     with pytest.raises(OSError, match="disk full"):
         later(print)
-    with later:
-        pass
+    later(fail)
+    with pytest.raises(OSError, match="disk full"):
+        later.finish()
     assert not threads()
 
 

@@ -1,6 +1,7 @@
 """Videos are read frame by frame, and damage is counted."""
 
 import json
+import threading
 from types import SimpleNamespace
 
 import cv2
@@ -91,6 +92,86 @@ def test_missing_frames_are_counted(tmp_path, monkeypatch):
         monkeypatch.setattr(frames, "_video", Broken())
         assert len(list(frames)) == 7
         assert frames.corrupt == 5
+
+
+def threads():
+    return [t for t in threading.enumerate() if t.name.startswith(("read_ahead", "background"))]
+
+
+def test_the_next_frame_is_read_and_the_last_drawn_while_one_is_computed(tmp_path):
+    path = write(tmp_path / "clip.mp4")
+    read, drawn = threading.Event(), threading.Event()
+    predictor = Everywhere()
+    prepare, draw = predictor.task.prepare, predictor.task.draw_found
+    seen = []
+
+    def note_read(sample):
+        seen.append(sample)
+        if len(seen) == 2:
+            read.set()
+        return prepare(sample)
+
+    def note_drawn(*args, **kwargs):
+        drawn.set()
+        return draw(*args, **kwargs)
+
+    predictor.task.prepare, predictor.task.draw_found = note_read, note_drawn
+
+    class Slow(Kept):
+        """Goes on when the next frame was read and this one drawn."""
+
+        def add(self, *found):
+            assert read.wait(10)
+            assert drawn.wait(10)
+            super().add(*found)
+
+    results = Slow()
+    infer_video(predictor, str(path), "clip", results, tmp_path / "out", 0.3)
+    assert len(results.found) == 12
+    assert not threads()
+
+
+@pytest.mark.parametrize("source", ["clip.mp4", "%02d.png"])
+def test_what_fails_on_the_way_is_raised_and_leaves_no_thread(tmp_path, source):
+    write(tmp_path / "clip.mp4")
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"{number:02d}.png"), np.zeros((8, 8, 3), np.uint8))
+
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    predictor, results = Everywhere(), Kept()
+    predictor.task.draw_found = fail
+    with pytest.raises(OSError, match="disk full"):
+        infer_video(predictor, str(tmp_path / source), "a", results, tmp_path / "out", 0.3)
+    assert len(results.found) < 6  # at one of the next frames
+    results.add = fail
+    with pytest.raises(OSError, match="disk full"):
+        infer_video(Everywhere(), str(tmp_path / source), "a", results, tmp_path / "out", 0.3)
+    assert not threads()
+
+
+def test_a_stream_that_is_interrupted_counts_what_was_looked_at(tmp_path, monkeypatch):
+    path = write(tmp_path / "clip.mp4")
+    opened = Frames.__init__
+    monkeypatch.setattr(
+        Frames, "__init__", lambda self, s: (opened(self, s), setattr(self, "is_file", False))[0]
+    )
+    results = Kept()
+
+    def add(*found):
+        if len(results.found) == 5:
+            raise KeyboardInterrupt
+        Kept.add(results, *found)
+
+    results.add = add
+    infer_video(Everywhere(), str(path), "clip", results, tmp_path / "out", 0.3)
+    facts = json.loads((tmp_path / "out/pictures/clip.json").read_text())
+    assert len(results.found) == 5
+    assert facts["frames"] == 6  # the last of which was being written
+    with Frames(str(tmp_path / "out/pictures/clip.mp4")) as drawn:
+        assert len(list(drawn)) == 6
+    assert not threads()
 
 
 def test_what_is_no_video_is_named(tmp_path):

@@ -4,6 +4,7 @@
 channels-first convolutions and norms, GRN as its formula stands.
 """
 
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -191,7 +192,7 @@ def build_mmpretrain(arch: str) -> nn.Module:
     return ConvNeXt(arch, out_indices=(0, 1, 2, 3), **options)
 
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[str], nn.Module]] = {
     REFERENCE: PlainConvNeXtV2,
     "this project": build_this,
     "compiled": build_compiled,
