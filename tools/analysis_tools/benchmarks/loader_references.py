@@ -70,7 +70,7 @@ def run_steps(
 
 
 def list_library_steps(transforms: Sequence[Any]) -> list[Callable]:
-    """The same pipeline of the library's own steps: image and labels, scale and crop, the rest.
+    """The same pipeline of the library's own steps: image, labels, flip, scale, crop, the rest.
 
     Args:
         transforms: Built, of a data set of mmdet or mmseg.
@@ -90,7 +90,7 @@ def list_library_steps(transforms: Sequence[Any]) -> list[Callable]:
             others = (name for kind, name in _OTHERS.items() if is_a(type(transform), kind))
             name = next(others, None)
             rest.append({"type": name} if name else transform)
-    steps = [first[part] for part in ("image", "labels", "resize", "crop") if part in first]
+    steps = [first[part] for part in ("image", "labels", "flip", "resize", "crop") if part in first]
     return [TRANSFORMS.build(s) if isinstance(s, dict) else s for s in (*steps, *rest)]
 
 
@@ -111,7 +111,10 @@ def _replace_labels(load: Any) -> dict:
 
 def _replace_jitter(jitter: Any) -> dict:
     crop = {"crop_size": jitter.crop_size, "recompute_bbox": True, "allow_negative_crop": True}
-    return {**_resize(jitter), "crop": {"type": "RandomCrop", **crop}}
+    parts = {**_resize(jitter), "crop": {"type": "RandomCrop", **crop}}
+    if jitter.flip_prob is not None:
+        parts["flip"] = {"type": "RandomFlip", "prob": jitter.flip_prob}
+    return parts
 
 
 def _replace_crop(crop: Any) -> dict:
