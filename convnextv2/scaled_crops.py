@@ -171,9 +171,18 @@ def draw_scaled_shape(
     """
     low, high = ratio_range
     ratio = np.random.random_sample() * (high - low) + low
-    sides = [int(side * ratio) for side in scale]
+    return find_scaled_shape(image_shape, [int(side * ratio) for side in scale])
+
+
+def find_scaled_shape(image_shape: tuple[int, int], scale: Sequence[int]) -> tuple[int, int]:
+    """The largest size (H, W) within a longer and a shorter side, as mmcv rounds it.
+
+    Args:
+        image_shape: (H, W), whose ratio is kept.
+        scale: The two sides, in any order.
+    """
     height, width = image_shape
-    factor = min(max(sides) / max(image_shape), min(sides) / min(image_shape))
+    factor = min(max(scale) / max(image_shape), min(scale) / min(image_shape))
     return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
 

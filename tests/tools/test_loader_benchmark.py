@@ -14,12 +14,14 @@ from convnextv2.tools.analysis_tools.benchmarks.loader_references import find_re
 CONFIGS = REPO / "configs"
 COCO = "detection/mask-rcnn_convnextv2-tiny_fpn_8xb4-lsj-3x-fcmae_coco.py"
 MASK2FORMER = "detection/mask2former_convnextv2-tiny_8xb2-lsj-50e-fcmae_coco.py"
+DINO = "detection/dino-4scale_convnextv2-tiny_8xb2-12e-fcmae_coco.py"
 ADE = "segmentation/upernet_convnextv2-tiny_8xb2-160k-fcmae-ft_ade20k-512x512.py"
 LOAD = ["LoadImageFromFile", "LoadAnnotations"]
 FIRST = [*LOAD, "RandomResize", "RandomCrop"]
 STEPS = {
     MASK2FORMER: [*LOAD, "RandomFlip", *FIRST[2:], "FilterAnnotations", "PackDetInputs"],
     COCO: [*FIRST, "FilterAnnotations", "RandomFlip", "PackDetInputs"],
+    DINO: [*LOAD, "RandomFlip", "RandomChoice", "PackDetInputs"],
     ADE: [*FIRST, "RandomFlip", "PhotoMetricDistortion", "PackSegInputs"],
 }
 

@@ -117,6 +117,24 @@ def _replace_jitter(jitter: Any) -> dict:
     return parts
 
 
+def _replace_choice(draw: Any) -> dict:
+    def resize(scales: list) -> dict:
+        return {"type": "RandomChoiceResize", "scales": scales, "keep_ratio": True}
+
+    crop = {"type": "RandomCrop", "crop_type": "absolute_range", "allow_negative_crop": True}
+    cropped = [
+        resize(draw.crop_scales),
+        {**crop, "crop_size": tuple(draw.crop_range)},
+        resize(draw.scales),
+    ]
+    choice = {"type": "RandomChoice", "transforms": [[resize(draw.scales)], cropped]}
+    return {"flip": {"type": "RandomFlip", "prob": draw.flip_prob}, "resize": choice}
+
+
+def _replace_second_resize(_: Any) -> dict:
+    return {}  # `_replace_choice` has it
+
+
 def _replace_crop(crop: Any) -> dict:
     options = {key: getattr(crop, key) for key in ("crop_size", "cat_max_ratio", "ignore_index")}
     return {**_resize(crop), "crop": {"type": "RandomCrop", **options}}
@@ -136,6 +154,8 @@ _REPLACEMENTS = {
     "convnextv2.images.LoadImage": _replace_reader,
     "convnextv2.detection.loading.LoadObjects": _replace_objects,
     "convnextv2.detection.loading.LargeScaleJitter": _replace_jitter,
+    "convnextv2.detection.multi_scale_crops.MultiScaleCrop": _replace_choice,
+    "convnextv2.detection.multi_scale_crops.ResizeCrop": _replace_second_resize,
     "convnextv2.segmentation.loading.LoadLabelMask": _replace_labels,
     "convnextv2.segmentation.random_crops.RandomLabelledCrop": _replace_crop,
 }
