@@ -13,10 +13,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from convnextv2.planes import unmirror
 from convnextv2.runtime.tiles import Tile
 
 KEY = "scaled_crop"  # where the results of a pipeline have the draw
 REDUCTIONS = (8, 4, 2)  # at which JPEG's blocks can be decoded
+AXES = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}  # mirrored, by mmcv's names
 _PHASE = 1 / 128  # of a pixel of the image: by so much a crop may lie beside the scaled image
 
 
@@ -28,7 +30,9 @@ class ScaledCrop(NamedTuple):
     scaled_shape: tuple[int, int]
     """(H, W) that the whole image would have."""
     window: Tile
-    """In pixels of the scaled image."""
+    """In pixels of the scaled image, once that is mirrored."""
+    flip_direction: str | None = None
+    """How the image is mirrored, a key of `AXES`, or not."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -50,7 +54,7 @@ class ScaledCrop(NamedTuple):
         return next((factor for factor in REDUCTIONS if factor <= most), 1)
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The crop (h, w, C) of an image, bilinear, as if the whole were scaled by OpenCV.
+        """The crop (h, w, C) of an image, bilinear, as if the whole were mirrored and scaled.
 
         Args:
             image: (H, W, C) of this shape, or reduced by `reduction`, as decoders do it.
@@ -59,7 +63,7 @@ class ScaledCrop(NamedTuple):
             ValueError: It is of another size.
         """
         factor = self._find_reduction(image)
-        x0, y0, x1, y1 = self.window
+        (y0, y1), (x0, x1) = self._find_unmirrored_window()
         (height, width), (high, wide) = self.image_shape, self.scaled_shape
         columns = _Span.of(x0, x1, width / wide / factor, image.shape[1])
         rows = _Span.of(y0, y1, height / high / factor, image.shape[0])
@@ -72,23 +76,40 @@ class ScaledCrop(NamedTuple):
         fx, fy = 1 / columns.step, 1 / rows.step
         part = cv2.resize(part, None, fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
         part = part[rows.skipped :, columns.skipped :][: y1 - y0, : x1 - x0]
+        if self.flip_direction:
+            part = unmirror(np.flip(part, AXES[self.flip_direction]))
         return part if part.ndim == 3 else part[..., None]
 
     def cut_labels(self, labels: np.ndarray) -> np.ndarray:
         """The crop (h, w) of a label map (H, W) of this shape, by the nearest pixel."""
         rows, columns = self.find_sources()
-        top, bottom = rows[0], rows[-1] + 1
+        top, bottom = rows.min(), rows.max() + 1
         return labels[top:bottom].take(columns, axis=1).take(rows - top, axis=0)
 
     def find_sources(self) -> tuple[np.ndarray, np.ndarray]:
-        """The row of the image of each row of the crop, as OpenCV takes the nearest; columns."""
+        """The row of the image of each row of the crop, as OpenCV takes the nearest; columns.
+
+        They descend where the image is mirrored.
+        """
         x0, y0, x1, y1 = self.window
         spans = zip(self.image_shape, self.scaled_shape, ((y0, y1), (x0, x1)), strict=True)
-        rows, columns = (
+        sources = [
             np.minimum(np.arange(*span) * (1 / (scaled / side)), side - 1).astype(np.intp)
             for side, scaled, span in spans
-        )
+        ]
+        for axis in AXES.get(self.flip_direction or "", ()):
+            sources[axis] = self.image_shape[axis] - 1 - sources[axis]
+        rows, columns = sources
         return rows, columns
+
+    def _find_unmirrored_window(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First row and end, first column and end, in the scaled image as it is not mirrored."""
+        x0, y0, x1, y1 = self.window
+        spans = [(y0, y1), (x0, x1)]
+        for axis in AXES.get(self.flip_direction or "", ()):
+            first, end = spans[axis]
+            spans[axis] = self.scaled_shape[axis] - end, self.scaled_shape[axis] - first
+        return spans[0], spans[1]
 
     def _find_reduction(self, image: np.ndarray) -> int:
         for factor in (1, self.reduction):
@@ -132,6 +153,11 @@ class _Span(NamedTuple):
         return cls(round(begin * step), min(side, math.ceil(end * step) + 1), step, first - begin)
 
 
+def draw_flip(prob: float) -> str | None:
+    """Mirror horizontally with that probability, as mmcv's ``RandomFlip`` draws it."""
+    return "horizontal" if np.random.choice(2, p=[prob, 1 - prob]) == 0 else None
+
+
 def draw_scaled_shape(
     image_shape: tuple[int, int], scale: Sequence[int], ratio_range: Sequence[float]
 ) -> tuple[int, int]:
@@ -145,9 +171,18 @@ def draw_scaled_shape(
     """
     low, high = ratio_range
     ratio = np.random.random_sample() * (high - low) + low
-    sides = [int(side * ratio) for side in scale]
+    return find_scaled_shape(image_shape, [int(side * ratio) for side in scale])
+
+
+def find_scaled_shape(image_shape: tuple[int, int], scale: Sequence[int]) -> tuple[int, int]:
+    """The largest size (H, W) within a longer and a shorter side, as mmcv rounds it.
+
+    Args:
+        image_shape: (H, W), whose ratio is kept.
+        scale: The two sides, in any order.
+    """
     height, width = image_shape
-    factor = min(max(sides) / max(image_shape), min(sides) / min(image_shape))
+    factor = min(max(scale) / max(image_shape), min(scale) / min(image_shape))
     return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
 

@@ -12,7 +12,14 @@ from pycocotools import mask as coco_mask
 
 from convnextv2.engine.errors import InputError
 from convnextv2.registry import TRANSFORMS
-from convnextv2.scaled_crops import KEY, ScaledCrop, draw_scaled_shape, draw_window, put_crop
+from convnextv2.scaled_crops import (
+    KEY,
+    ScaledCrop,
+    draw_flip,
+    draw_scaled_shape,
+    draw_window,
+    put_crop,
+)
 
 from .coco import decode_mask
 from .window_masks import MaskWindow, WindowMasks
@@ -32,29 +39,41 @@ class LargeScaleJitter:
         ratio_range: As of ``RandomResize``.
         crop_size: As of ``RandomCrop``: (width, height); where the scaled image is smaller, as it.
 
+        flip_prob: The image is mirrored with this probability, as by a ``RandomFlip`` that comes
+            first. None: not here, another transform may follow that does it.
+
     Raises:
         InputError: When called: the image's size is not annotated.
     """
 
     def __init__(
-        self, scale: Sequence[int], ratio_range: Sequence[float], crop_size: Sequence[int]
+        self,
+        scale: Sequence[int],
+        ratio_range: Sequence[float],
+        crop_size: Sequence[int],
+        flip_prob: float | None = None,
     ) -> None:
         self.scale, self.ratio_range, self.crop_size = scale, ratio_range, crop_size
+        self.flip_prob = flip_prob
 
     def __call__(self, results: dict) -> dict:
         if "height" not in results or "width" not in results:
             raise InputError("LargeScaleJitter: the data set gives no height and width of images")
         image_shape = results["height"], results["width"]
+        flip_direction = None
+        if self.flip_prob is not None:
+            flip_direction = draw_flip(self.flip_prob)
+            results |= {"flip": flip_direction is not None, "flip_direction": flip_direction}
         scaled_shape = draw_scaled_shape(image_shape, self.scale, self.ratio_range)
         width, height = self.crop_size
         window = draw_window(scaled_shape, (height, width))
-        put_crop(results, ScaledCrop(image_shape, scaled_shape, window))
+        put_crop(results, ScaledCrop(image_shape, scaled_shape, window, flip_direction))
         return results
 
     def __repr__(self) -> str:
         return (
             f"LargeScaleJitter(scale={self.scale}, ratio_range={self.ratio_range}, "
-            f"crop_size={self.crop_size})"
+            f"crop_size={self.crop_size}, flip_prob={self.flip_prob})"
         )
 
 
@@ -63,9 +82,9 @@ class LoadObjects(LoadAnnotations):
     """mmdet's ``LoadAnnotations``; of an image that was read as a crop, what is in the crop.
 
     Sets ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags`` and ``gt_masks`` as mmdet's
-    ``RandomResize`` and ``RandomCrop`` leave them, boxes around the masks where there are any.
-    Polygons are drawn at the image's scale, as mmdet draws them, but only as far as the crop shows
-    them.
+    ``RandomFlip``, ``RandomResize`` and ``RandomCrop`` leave them, boxes around the
+    masks where there are any. Polygons are drawn at the image's scale, as mmdet draws them, but
+    only as far as the crop shows them.
 
     Args:
         with_mask: Whether there are masks.
@@ -82,6 +101,8 @@ class LoadObjects(LoadAnnotations):
         self._load_bboxes(results)
         self._load_labels(results)
         masks = self._process_masks(results) if self.with_mask else None  # sets who is ignored
+        if crop.flip_direction:
+            results["gt_bboxes"].flip_(crop.image_shape, crop.flip_direction)
         boxes = _crop_boxes(results["gt_bboxes"].numpy(), crop)
         seen = (boxes[:, :2] < crop.shape[::-1]).all(1) & (boxes[:, 2:] > 0).all(1)
         boxes = boxes[seen]
@@ -110,7 +131,7 @@ class _Drawing:
 
     def __init__(self, crop: ScaledCrop) -> None:
         self.rows, self.columns = crop.find_sources()
-        self.end = np.array([self.columns[-1], self.rows[-1]]) + 1  # of what the crop shows
+        self.end = np.array([self.columns.max(), self.rows.max()]) + 1  # of what the crop shows
 
     def __call__(self, mask: list[np.ndarray] | dict) -> MaskWindow:
         """Draw polygons, each (2 n,) of x and y, or RLE."""
@@ -118,13 +139,12 @@ class _Drawing:
             pixels, (x, y) = decode_mask(mask).view(np.uint8), (0, 0)
         else:
             pixels, (x, y) = self._draw_polygons(mask)
-        # Pixels of the crop that show this part of the image.
-        left, right = np.searchsorted(self.columns, [x, x + pixels.shape[1]])
-        top, bottom = np.searchsorted(self.rows, [y, y + pixels.shape[0]])
-        rows, columns = self.rows[top:bottom] - y, self.columns[left:right] - x
+        height, width = pixels.shape
+        left, columns = _find_seen(self.columns - x, width)
+        top, rows = _find_seen(self.rows - y, height)
         # pycocotools has columns first in memory.
         scaled = pixels.T.take(columns, axis=0).T.take(rows, axis=0)
-        return MaskWindow(int(left), int(top), scaled)
+        return MaskWindow(left, top, scaled)
 
     def _draw_polygons(self, rings: list[np.ndarray]) -> tuple[np.ndarray, tuple[int, int]]:
         """The mask (h, w) from the object's first pixel to the last that is seen, and its place.
@@ -143,3 +163,9 @@ class _Drawing:
         moved = [(ring - start).ravel() for ring in points]
         rle = coco_mask.merge(coco_mask.frPyObjects(moved, height, width))
         return coco_mask.decode(rle), (int(start[0]), int(start[1]))
+
+
+def _find_seen(sources: np.ndarray, side: int) -> tuple[int, np.ndarray]:
+    """The first place of the crop that shows a part of so many pixels; what each shows of it."""
+    seen = np.flatnonzero((sources >= 0) & (sources < side))
+    return (int(seen[0]) if len(seen) else 0), sources[seen]

@@ -41,18 +41,21 @@ class LoadLabelMask(LoadAnnotations):
             raise InputError(f"{path}: {error}") from error
         if self.reduce_zero_label is None:
             self.reduce_zero_label = results["reduce_zero_label"]
-        table = _VALUES
-        if self.reduce_zero_label:
-            # 0 becomes 255, which is ignored and stays; the others become one less.
-            table = np.where(table == 255, table, table - np.uint8(1))
-        if label_map := results.get("label_map"):
-            mapped = _VALUES.copy()
-            mapped[list(label_map)] = list(label_map.values())
-            table = mapped[table]
-        if table is not _VALUES:
+        label_map = results.get("label_map")
+        if label_map:
+            table = _VALUES.copy()
+            table[list(label_map)] = list(label_map.values())
+            table = table[_reduce(_VALUES)] if self.reduce_zero_label else table
             labels = cv2.LUT(labels, table).reshape(labels.shape)
+        elif self.reduce_zero_label:
+            labels = _reduce(labels)
         results["gt_seg_map"] = labels
         results["seg_fields"].append("gt_seg_map")
+
+
+def _reduce(labels: np.ndarray) -> np.ndarray:
+    """Labels less one; 0 becomes 255, which is ignored and stays. Numpy's vectors, no table."""
+    return (labels - np.uint8(1)) | (labels == 255)
 
 
 def read_labels(content: bytes) -> np.ndarray:

@@ -3,7 +3,7 @@
 # Published: none with ConvNeXt V2. All as in mmdet's DINO (with Swin-L's drop path), its own crops
 # included, but for the backbone's rates: decay .7 a layer, mmdet's for ConvNeXt V1-T, where it has
 # a tenth for all layers. Not run here.
-_base_ = 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'
+_base_ = '../_base_/datasets/coco_dino.py'
 
 checkpoint = 'https://dl.fbaipublicfiles.com/convnext/convnextv2/pt_only/convnextv2_tiny_1k_224_fcmae.pt'
 model = dict(
@@ -18,11 +18,5 @@ optim_wrapper = dict(
     paramwise_cfg=dict(_delete_=True, decay_rate=0.7, decay_type='layer_wise'),
 )
 auto_scale_lr = dict(enable=True)
-train_dataloader = dict(
-    sampler=dict(type='convnextv2.SeededSampler'),
-    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
-)
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook', max_keep_ckpts=3))
-val_evaluator = dict(type='convnextv2.CocoMetric', proposal_nums=(1, 10, 100))
-test_evaluator = val_evaluator
 randomness = dict(seed=0)

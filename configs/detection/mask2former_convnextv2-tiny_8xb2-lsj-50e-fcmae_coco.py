@@ -3,7 +3,7 @@
 # Published: none with ConvNeXt V2. All as in mmdet's Mask2Former for instances (with Swin-T's drop
 # path), but for the backbone's rates: decay .7 a layer, mmdet's for ConvNeXt V1-T, where it has a
 # tenth for all layers. Not run here.
-_base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
+_base_ = '../_base_/datasets/coco_mask2former.py'
 
 checkpoint = 'https://dl.fbaipublicfiles.com/convnext/convnextv2/pt_only/convnextv2_tiny_1k_224_fcmae.pt'
 model = dict(
@@ -15,15 +15,5 @@ optim_wrapper = dict(
     constructor='convnextv2.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(_delete_=True, decay_rate=0.7, decay_type='layer_wise'))
 auto_scale_lr = dict(enable=True)
-train_images = dict(_delete_=True, img='train2017/')  # without the panoptic maps of mmdet's base
-train_dataloader = dict(
-    sampler=dict(type='convnextv2.SeededInfiniteSampler'),
-    worker_init_fn=dict(type='convnextv2.keep_worker_seed'),
-    dataset=dict(data_prefix=train_images),
-)
-val_dataloader = dict(dataset=dict(data_prefix=dict(_delete_=True, img='val2017/')))
-test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(type='convnextv2.AtomicCheckpointHook'))
-val_evaluator = dict(type='convnextv2.CocoMetric', proposal_nums=(1, 10, 100))
-test_evaluator = val_evaluator
 randomness = dict(seed=0)

@@ -1,12 +1,15 @@
 """Large-scale jitter that reads the crop alone gives what mmdet's own transforms give."""
 
 import copy
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
 from convnextv2.detection.coco import encode_mask
@@ -15,6 +18,15 @@ from convnextv2.engine.errors import InputError
 from convnextv2.engine.seeded_dataset import SeededDataset
 from convnextv2.engine.seeding import SeededIndex
 
+CONFIGS = Path(__file__).resolve().parents[2] / "configs/detection"
+PUBLISHED = {
+    "mask2former_convnextv2-tiny_8xb2-lsj-50e-fcmae_coco.py": (
+        "mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py"
+    ),
+    "dino-4scale_convnextv2-tiny_8xb2-12e-fcmae_coco.py": (
+        "mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py"
+    ),
+}
 SHAPE = (120, 160)
 SIZE = (256, 192)  # of the crop, width first
 RANGE = (0.1, 2.0)
@@ -45,6 +57,18 @@ END = [
     {"type": "PackDetInputs"},
 ]
 SEEDS = range(60)
+FLIP = {"type": "RandomFlip", "prob": 0.5}
+# Mirrored last, as in Mask R-CNN, or first, as in Mask2Former.
+ORDERS = {
+    "not mirrored": (BEGIN, OURS),
+    "mirrored first": ([*BEGIN[:2], FLIP, *BEGIN[2:]], [{**OURS[0], "flip_prob": 0.5}, *OURS[1:]]),
+}
+
+
+@pytest.fixture(params=ORDERS)
+def order(request):
+    """mmdet's steps and ours."""
+    return ORDERS[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +125,15 @@ def draw(pipeline, info, seed):
     return pipeline(copy.deepcopy(info))
 
 
-def test_objects_are_those_of_mmdet(images):
+def test_objects_are_those_of_mmdet(images, order):
     """Bit for bit, but for pixels at ties of rounding."""
-    theirs, ours = build(*BEGIN), build(*OURS)
+    theirs, ours = (build(*steps) for steps in order)
     different = seen = 0
     for info in images:
         for seed in SEEDS:
             expected, got = draw(theirs, info, seed), draw(ours, info, seed)
-            for key in ("img_shape", "ori_shape", "scale_factor"):
-                assert got[key] == expected[key]
+            for key in ("img_shape", "ori_shape", "scale_factor", "flip", "flip_direction"):
+                assert got.get(key) == expected.get(key)
             for key in ("gt_bboxes_labels", "gt_ignore_flags"):
                 assert got[key].tolist() == expected[key].tolist()
             boxes = got["gt_bboxes"].tensor.numpy(), expected["gt_bboxes"].tensor.numpy()
@@ -124,8 +148,8 @@ def test_objects_are_those_of_mmdet(images):
     assert different < 1e-5 * seen
 
 
-def test_pixels_are_those_of_mmdet(images):
-    theirs, ours = build(*BEGIN), build(*OURS)
+def test_pixels_are_those_of_mmdet(images, order):
+    theirs, ours = (build(*steps) for steps in order)
     reductions = set()
     for info in images:
         for seed in SEEDS:
@@ -155,6 +179,35 @@ def test_the_rest_of_a_pipeline_takes_what_comes(images):
             assert np.allclose(one.bboxes.tensor, other.bboxes.tensor, atol=4)
             assert isinstance(one.masks, BitmapMasks)
             assert (one.masks.masks != other.masks.masks).mean() < 1e-3 if len(one) else True
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_recipe_gets_what_mmdet_gives_it(images, name):
+    """The whole pipeline of the config against that of its base, as they are written."""
+    theirs, ours = get_config(PUBLISHED[name]), Config.fromfile(CONFIGS / name)
+    expected_steps, steps = (build(*c.train_dataloader.dataset.pipeline) for c in (theirs, ours))
+    flips = set()
+    for info in images:
+        for seed in range(20):
+            expected, got = draw(expected_steps, info, seed), draw(steps, info, seed)
+            after = np.random.random_sample()
+            draw(expected_steps, info, seed)
+            assert after == np.random.random_sample()  # what comes next draws what it would have
+            sample, wanted = got["data_samples"], expected["data_samples"]
+            assert sample.metainfo == wanted.metainfo
+            flips.add(sample.flip_direction)
+            one, other = sample.gt_instances, wanted.gt_instances
+            assert len(one)
+            assert one.labels.tolist() == other.labels.tolist()
+            # A pixel of these small images is up to 13 of the crop.
+            assert np.allclose(one.bboxes.tensor, other.bboxes.tensor, atol=14)
+            if "masks" in other:
+                assert (one.masks.masks != other.masks.masks).mean() < 1e-3
+            else:
+                assert np.allclose(one.bboxes.tensor, other.bboxes.tensor, atol=1e-2)
+            difference = (got["inputs"].float() - expected["inputs"]).abs()
+            assert difference.max() <= (4.5 if info is images[0] else 30)  # theirs are floats
+    assert flips == {None, "horizontal"}
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["decoded whole", "decoded smaller"])

@@ -13,10 +13,15 @@ from convnextv2.tools.analysis_tools.benchmarks.loader_references import find_re
 
 CONFIGS = REPO / "configs"
 COCO = "detection/mask-rcnn_convnextv2-tiny_fpn_8xb4-lsj-3x-fcmae_coco.py"
+MASK2FORMER = "detection/mask2former_convnextv2-tiny_8xb2-lsj-50e-fcmae_coco.py"
+DINO = "detection/dino-4scale_convnextv2-tiny_8xb2-12e-fcmae_coco.py"
 ADE = "segmentation/upernet_convnextv2-tiny_8xb2-160k-fcmae-ft_ade20k-512x512.py"
-FIRST = ["LoadImageFromFile", "LoadAnnotations", "RandomResize", "RandomCrop"]
+LOAD = ["LoadImageFromFile", "LoadAnnotations"]
+FIRST = [*LOAD, "RandomResize", "RandomCrop"]
 STEPS = {
+    MASK2FORMER: [*LOAD, "RandomFlip", *FIRST[2:], "FilterAnnotations", "PackDetInputs"],
     COCO: [*FIRST, "FilterAnnotations", "RandomFlip", "PackDetInputs"],
+    DINO: [*LOAD, "RandomFlip", "RandomChoice", "PackDetInputs"],
     ADE: [*FIRST, "RandomFlip", "PhotoMetricDistortion", "PackSegInputs"],
 }
 
@@ -60,7 +65,7 @@ def test_figures_of_a_loader_with_labels(name, tmp_path):
     assert status == 0, output
     content = json.loads((tmp_path / "figures.json").read_text())
     rates, cpu = content["images_per_s"], content["cpu_ms"]
-    library = "mmdet" if name == COCO else "mmseg"
+    library = "mmseg" if name == ADE else "mmdet"
     assert list(rates)[:2] == [f"{library} alone", "decoding"]
     through = ["DataLoader, workers: 1", f"{library} alone, DataLoader, workers: 1"]
     assert list(rates)[-2:] == through

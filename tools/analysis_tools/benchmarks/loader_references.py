@@ -70,7 +70,7 @@ def run_steps(
 
 
 def list_library_steps(transforms: Sequence[Any]) -> list[Callable]:
-    """The same pipeline of the library's own steps: image and labels, scale and crop, the rest.
+    """The same pipeline of the library's own steps: image, labels, flip, scale, crop, the rest.
 
     Args:
         transforms: Built, of a data set of mmdet or mmseg.
@@ -90,7 +90,7 @@ def list_library_steps(transforms: Sequence[Any]) -> list[Callable]:
             others = (name for kind, name in _OTHERS.items() if is_a(type(transform), kind))
             name = next(others, None)
             rest.append({"type": name} if name else transform)
-    steps = [first[part] for part in ("image", "labels", "resize", "crop") if part in first]
+    steps = [first[part] for part in ("image", "labels", "flip", "resize", "crop") if part in first]
     return [TRANSFORMS.build(s) if isinstance(s, dict) else s for s in (*steps, *rest)]
 
 
@@ -111,7 +111,28 @@ def _replace_labels(load: Any) -> dict:
 
 def _replace_jitter(jitter: Any) -> dict:
     crop = {"crop_size": jitter.crop_size, "recompute_bbox": True, "allow_negative_crop": True}
-    return {**_resize(jitter), "crop": {"type": "RandomCrop", **crop}}
+    parts = {**_resize(jitter), "crop": {"type": "RandomCrop", **crop}}
+    if jitter.flip_prob is not None:
+        parts["flip"] = {"type": "RandomFlip", "prob": jitter.flip_prob}
+    return parts
+
+
+def _replace_choice(draw: Any) -> dict:
+    def resize(scales: list) -> dict:
+        return {"type": "RandomChoiceResize", "scales": scales, "keep_ratio": True}
+
+    crop = {"type": "RandomCrop", "crop_type": "absolute_range", "allow_negative_crop": True}
+    cropped = [
+        resize(draw.crop_scales),
+        {**crop, "crop_size": tuple(draw.crop_range)},
+        resize(draw.scales),
+    ]
+    choice = {"type": "RandomChoice", "transforms": [[resize(draw.scales)], cropped]}
+    return {"flip": {"type": "RandomFlip", "prob": draw.flip_prob}, "resize": choice}
+
+
+def _replace_second_resize(_: Any) -> dict:
+    return {}  # `_replace_choice` has it
 
 
 def _replace_crop(crop: Any) -> dict:
@@ -133,6 +154,8 @@ _REPLACEMENTS = {
     "convnextv2.images.LoadImage": _replace_reader,
     "convnextv2.detection.loading.LoadObjects": _replace_objects,
     "convnextv2.detection.loading.LargeScaleJitter": _replace_jitter,
+    "convnextv2.detection.multi_scale_crops.MultiScaleCrop": _replace_choice,
+    "convnextv2.detection.multi_scale_crops.ResizeCrop": _replace_second_resize,
     "convnextv2.segmentation.loading.LoadLabelMask": _replace_labels,
     "convnextv2.segmentation.random_crops.RandomLabelledCrop": _replace_crop,
 }
