@@ -38,7 +38,6 @@ class LargeScaleJitter:
         scale: As of ``RandomResize``: (width, height), times the ratio. The sides' ratio is kept.
         ratio_range: As of ``RandomResize``.
         crop_size: As of ``RandomCrop``: (width, height); where the scaled image is smaller, as it.
-
         flip_prob: The image is mirrored with this probability, as by a ``RandomFlip`` that comes
             first. None: not here, another transform may follow that does it.
 

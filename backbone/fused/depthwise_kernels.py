@@ -9,8 +9,11 @@ other in memory, so that of the 49 readings of a pixel all but one or two are a 
 import triton
 import triton.language as tl
 
+# Of what differs from batch to batch nothing is compiled in: one kernel serves all sizes.
+SIZES = ("R", "P", "Q", "height", "width", "chunk")
 
-@triton.jit
+
+@triton.jit(do_not_specialize=SIZES)
 def depthwise_norm(
     x, rows, places, weight, bias, gain, shift, y, normed, R, C, height, width, eps,
     PACKED: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr, ACC: tl.constexpr,
@@ -32,7 +35,7 @@ def depthwise_norm(
     tl.store(normed + at, scaled.to(normed.dtype.element_ty), kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def norm_backward(
     grad, y, gain, grad_y, partial, R, C, eps,
     BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr, ACC: tl.constexpr,
@@ -61,7 +64,7 @@ def norm_backward(
     tl.store(base + C + c, sum_shift, c < C)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def depthwise_grad_input(
     grad, skip, rows, places, weight, out, R, C, height, width,
     PACKED: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr, ACC: tl.constexpr,
@@ -78,7 +81,7 @@ def depthwise_grad_input(
     tl.store(out + at, total.to(out.dtype.element_ty), kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def depthwise_grad_weight(
     grad, x, rows, places, partial, R, C, height, width, chunk,
     PACKED: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr, ACC: tl.constexpr,
@@ -105,7 +108,7 @@ def depthwise_grad_weight(
     tl.store(partial + at, total, (t < 50)[:, None] & (c < C)[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def depthwise_grad_vectors(
     taps, norm, weight, bias, gain, shift, P, Q, C,
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, ACC: tl.constexpr,

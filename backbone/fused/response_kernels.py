@@ -8,8 +8,11 @@ second linear layer reads, and the gradient of `h` are ever written.
 import triton
 import triton.language as tl
 
+# Of what differs from batch to batch nothing is compiled in: one kernel serves all sizes.
+SIZES = ("B", "N", "P", "R", "images", "chunk", "chunks", "parts")
 
-@triton.jit
+
+@triton.jit(do_not_specialize=SIZES)
 def linear_squares(
     x, weight, bias, h, squares, R, N, C, K, parts,
     BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -43,7 +46,7 @@ def linear_squares(
         tl.store(squares + (b * parts + part) * K + k, added, k < K)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def response_scale(
     squares, gamma, norms, mean, scale, N, K, parts, eps,
     BLOCK_R: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr, ACC: tl.constexpr,
@@ -59,7 +62,7 @@ def response_scale(
     tl.store(scale + b * K + k, 1 + tl.load(gamma + k, k < K, 0).to(ACC) * gx / m, k < K)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def gelu_respond(
     h, scale, beta, out, R, N, K,
     BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, ACC: tl.constexpr,
@@ -75,7 +78,7 @@ def gelu_respond(
     tl.store(out + at, g.to(out.dtype.element_ty), kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def response_grad_weight(
     grad, h, scale, beta, weight, grad_weight, grad_bias, grad_scale,
     B, N, C, K, images, chunk, chunks,
@@ -118,7 +121,7 @@ def response_grad_weight(
         tl.store(grad_bias + z * C + c, bias, c < C)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def response_along(
     grad_scale, gamma, norms, mean, along, grad_gamma, parts, K,
     BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr, ACC: tl.constexpr,
@@ -138,7 +141,7 @@ def response_along(
     tl.store(grad_gamma + b * K + k, gs * nx, k < K)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def response_grad_input(
     grad, h, weight, scale, along, out, partial, R, N, C, K,
     BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -167,7 +170,7 @@ def response_grad_input(
     tl.store(partial + tl.program_id(0) * K + k, tl.sum(total, 0), k < K)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def response_grad_vectors(
     partial, grad_gamma, grad_bias, weight, out, P, B, C, K,
     BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr, ACC: tl.constexpr,

@@ -28,6 +28,10 @@ def main(capability: int, dim: int) -> None:
         values |= {k: v for k, v in kwargs.items() if k in kernel.arg_names}
         fixed = {p.name for p in kernel.params if p.is_constexpr or values[p.name] is None}
         signature = {n: "constexpr" if n in fixed else kind(values[n]) for n in kernel.arg_names}
+        for p in kernel.params:
+            whole = isinstance(values[p.name], int) and p.name not in fixed
+            # Only what a network has, and not its images, may make another kernel.
+            assert not whole or p.do_not_specialize or p.name in ("C", "K"), (kernel, p.name)
         source = ASTSource(
             kernel,
             signature,
