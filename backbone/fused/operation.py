@@ -19,9 +19,10 @@ def operation(launch: Callable[..., None]) -> Callable[[Callable], Any]:
 
     def decorate(allocate: Callable) -> Any:
         @wraps(allocate)
-        def run(*args: Any) -> Any:
-            outputs = allocate(*args)
-            launch(outputs, *args)
+        def run(x: Tensor, *args: Any) -> Any:
+            outputs = allocate(x, *args)
+            with torch.cuda.device_of(x):  # Triton launches where torch is, not where tensors are
+                launch(outputs, x, *args)
             return outputs
 
         name = allocate.__name__.removeprefix("_")
