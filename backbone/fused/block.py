@@ -45,18 +45,8 @@ class FusedBlock(Block):
         mixed = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if mixed else x.dtype
         rows, x = depthwise_norm(x.contiguous(), self.dwconv, self.norm, neighbours, dtype)
-        grn, layers = self.grn, (self.pwconv1, self.pwconv2)
-        assert isinstance(grn, GRN)
-        rows = response_mlp(
-            rows,
-            layers[0].weight,
-            layers[0].bias,
-            grn.gamma,
-            grn.beta,
-            layers[1].weight,
-            layers[1].bias,
-            grn.eps,
-        )
+        assert isinstance(self.grn, GRN)
+        rows = response_mlp(rows, self.pwconv1, self.grn, self.pwconv2)
         return x + self.drop_path(self.layer_scale(rows))
 
     def fuses(self, device: str) -> bool:

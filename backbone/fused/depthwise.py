@@ -36,8 +36,7 @@ class _DepthwiseNorm(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         taps = weight.flatten(1).t().contiguous()  # (49, C), channels side by side
-        like = x.new_empty(0, dtype=dtype)
-        y, normed = _depthwise_norm(x, like, *neighbours, taps, bias, gain, shift, eps)
+        y, normed = _depthwise_norm(x, dtype, *neighbours, taps, bias, gain, shift, eps)
         ctx.save_for_backward(x, y, taps, gain, neighbours.rows, neighbours.places)
         ctx.size, ctx.eps = neighbours[:2], eps
         return normed, x.view_as(x)
@@ -57,7 +56,7 @@ class _DepthwiseNorm(torch.autograd.Function):
 
 
 def _launch_depthwise_norm(
-    out: tuple, x: Tensor, like: Tensor, height: int, width: int, rows: Any, places: Any, *rest: Any
+    out: tuple, x: Tensor, _: Any, height: int, width: int, rows: Any, places: Any, *rest: Any
 ) -> None:
     from .depthwise_kernels import depthwise_norm as kernel
 
@@ -73,7 +72,7 @@ def _launch_depthwise_norm(
 @operation(_launch_depthwise_norm)
 def _depthwise_norm(
     x: Tensor,
-    like: Tensor,
+    dtype: torch.dtype,
     height: int,
     width: int,
     rows: Tensor | None,
@@ -84,7 +83,7 @@ def _depthwise_norm(
     shift: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor]:
-    return like.new_empty(x.shape), like.new_empty(x.shape)
+    return torch.empty_like(x, dtype=dtype), torch.empty_like(x, dtype=dtype)
 
 
 def _launch_norm_backward(out: tuple, grad: Tensor, y: Tensor, gain: Tensor, eps: float) -> None:

@@ -3,30 +3,23 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ..grn import GRN
 from .operation import cdiv, operation, options, power_of_2, sums_type
 
 
-def response_mlp(
-    x: Tensor,
-    weight1: Tensor,
-    bias1: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
-    eps: float,
-) -> Tensor:
-    """Rows (B, N, C) through the linear layers (K, C) and (C, K) with GELU and GRN between them.
+def response_mlp(x: Tensor, linear1: nn.Linear, grn: GRN, linear2: nn.Linear) -> Tensor:
+    """Rows (B, N, C) through a linear layer C->K, GELU, GRN and a linear layer K->C.
 
     For the backward pass only `x` and what the first layer gives is kept.
 
     Returns:
         Rows (B, N, C), in the dtype of `x`.
     """
-    return _ResponseMLP.apply(x, weight1, bias1, gamma, beta, weight2, bias2, eps)
+    parameters = (linear1.weight, linear1.bias, grn.gamma, grn.beta, linear2.weight, linear2.bias)
+    return _ResponseMLP.apply(x, *parameters, grn.eps)
 
 
 class _ResponseMLP(torch.autograd.Function):

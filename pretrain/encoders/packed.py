@@ -4,7 +4,8 @@ Features are *packed rows* (B, K*p*p, C): the p x p pixels of each of the K visi
 an image, patch after patch. K is the same for all images of a batch. LayerNorm, linear layers,
 GELU and GRN work on rows as they are. The stem and the downsampling convolutions never leave a
 patch, so that they are linear layers on regrouped rows. Only the depthwise 7x7 looks across
-patches: for it the rows are laid out into maps that are zero where hidden.
+patches: for it the rows are laid out into maps that are zero where hidden, or fused blocks find
+them by a table.
 """
 
 from collections.abc import Sequence

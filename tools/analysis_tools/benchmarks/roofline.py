@@ -31,10 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=whole(1), default=64)
     parser.add_argument("--shape", nargs=2, type=whole(1), default=(224, 224), metavar=("H", "W"))
     parser.add_argument("--float32", action="store_true", help="not bfloat16 by autocast")
-    parser.add_argument(
+    blocks = parser.add_mutually_exclusive_group()
+    blocks.add_argument(
         "--compiled", action="store_true", help="blocks that train are `convnextv2.CompiledBlock`"
     )
-    parser.add_argument("--fused", action="store_true", help="or `convnextv2.FusedBlock`")
+    blocks.add_argument("--fused", action="store_true", help="blocks are `convnextv2.FusedBlock`")
     parser.add_argument("--bandwidth", type=float, default=3.0, help="TB/s; 3.0 of an H100")
     parser.add_argument("--flops", type=float, default=790.0, help="TFLOP/s of matrix products")
     parser.add_argument("--kernels", action="store_true", help="also the kernels that move most")
@@ -47,8 +48,6 @@ def run(args: argparse.Namespace, machine: str) -> None:
 
     if args.arch not in ARCHS:
         raise InputError(f"unknown arch {args.arch!r}; choose one of {', '.join(ARCHS)}")
-    if args.compiled and args.fused:
-        raise InputError("--compiled or --fused, not both")
     if min(args.bandwidth, args.flops) <= 0:
         raise InputError("--bandwidth and --flops must be above 0")
     rows = {name: count_step(*step) for name, step in make_steps(args)}
@@ -287,7 +286,7 @@ def show(args: argparse.Namespace, rows: dict, figures: Sequence[dict]) -> None:
         highlight=False,
     )
     for name, kinds in rows.items() if args.kernels else ():
-        for kernel, moved in kinds["training"].moved_by.most_common(12):
+        for kernel, moved in kinds["training"].moved_by.most_common(20):
             number = kinds["training"].kernels[kernel]
             text = f"{name}: {kernel}, {number} times: {moved / args.batch / 1e6:.1f} MB / image"
             console.print(text, highlight=False)
