@@ -148,8 +148,9 @@ def predict_tiles(
         joiner: Of the image.
         batch_size: Tiles to compute at once.
     """
-    from convnextv2.engine.memory import give_back_memory
+    from convnextv2.engine.memory import give_back_memory, keep_one_heap
 
+    keep_one_heap()
     missing = joiner.list_missing()
     pixels = (read(joiner.grid.tiles[number]) for number in missing)
     # Closed before the file that is read.

@@ -33,6 +33,18 @@ def give_back_memory() -> None:
         return
 
 
+def keep_one_heap() -> None:
+    """Let threads that begin from now on take memory from the C library's one heap (of glibc).
+
+    Each would have a heap of its own otherwise, which holds what it has freed.
+    """
+    arena_max = -8  # M_ARENA_MAX of malloc.h
+    try:
+        ctypes.CDLL("libc.so.6").mallopt(arena_max, 1)
+    except (OSError, AttributeError):  # another system, another library
+        return
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device, or the machine, had not the memory that was asked for."""
     import torch
