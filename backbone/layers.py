@@ -61,6 +61,7 @@ class DropPath(nn.Module):
         return f"drop_prob={self.drop_prob:.3f}"
 
 
+@MODELS.register_module()
 class Block(nn.Module):
     """ConvNeXt V2 block (paper, Figure 5): depthwise 7x7, then `mlp`, plus the input.
 

@@ -136,10 +136,11 @@ def test_without_triton_the_log_says_so_once(monkeypatch):
     assert lines == ["blocks are not fused: no Triton here"]
 
 
-def test_a_backbone_takes_it_by_name():
-    network = ConvNeXtV2(ARCH, drop_path_rate=0.1, block="convnextv2.FusedBlock")
+@pytest.mark.parametrize("kind", [FusedBlock, Block])
+def test_a_backbone_takes_it_by_name(kind):
+    network = ConvNeXtV2(ARCH, drop_path_rate=0.1, block=f"convnextv2.{kind.__name__}")
     blocks = [block for stage in network.stages for block in stage]
-    assert {type(block) for block in blocks} == {FusedBlock}
+    assert {type(block) for block in blocks} == {kind}
     assert {type(block.grn) for block in blocks} == {GRN}
     assert isinstance(blocks[-1].drop_path, DropPath)
 
